@@ -1,1 +1,30 @@
-//! placeholder
+//! What nodes agree on: statements, dossiers, custody, proofs.
+//!
+//! Everything here is a pure function of its arguments: no clock, no randomness, no disk, no
+//! network, no async. `now` and fresh random bytes come in; new statements, a store batch and
+//! messages come out. The node and the simulator run the same functions.
+
+pub mod base45;
+pub mod card;
+pub mod cbor;
+pub mod citizen_id;
+pub mod cose;
+pub mod custody;
+pub mod day;
+pub mod division;
+pub mod dossier;
+pub mod fresh;
+pub mod id;
+pub mod key;
+pub mod ledger;
+pub mod member;
+pub mod message;
+pub mod minutes;
+pub mod name;
+pub mod office;
+pub mod policy;
+pub mod profile;
+pub mod register;
+pub mod statement;
+pub mod store;
+pub mod uscc;

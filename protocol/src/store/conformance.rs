@@ -5,7 +5,7 @@
 //! engine keeps its bytes.
 
 use super::{
-    BATCH_BYTES_MAX, BATCH_PUTS_MAX, Batch, CommitError, Item, KEY_BYTES_MAX, Oracle, Overlay,
+    BATCH_BYTES_MAX, BATCH_PUTS_MAX, Batch, CommitError, Item, KEY_BYTES_MAX, Key, Oracle, Overlay,
     Read, SCAN_ITEMS_MAX, Store, StoreError, Table, VALUE_BYTES_MAX,
 };
 
@@ -16,6 +16,11 @@ pub trait Harness {
 
     /// Closes the store and opens it again from what it left.
     fn reopen(&mut self, store: Box<dyn Store>) -> Box<dyn Store>;
+
+    /// The records that a new store of this engine already holds, such as its owner.
+    fn initial(&self) -> Batch {
+        Batch::new()
+    }
 }
 
 /// What was wrong, in words.
@@ -47,6 +52,7 @@ pub fn check(harness: &mut dyn Harness) -> Result<(), Failure> {
 /// Plays `steps` random batches and reads on the engine and on the oracle; both must answer alike.
 pub fn compare(harness: &mut dyn Harness, seed: u64, steps: usize) -> Result<(), Failure> {
     let oracle = Oracle::new();
+    ok(oracle.commit(harness.initial()))?;
     let mut store = harness.fresh();
     let mut dice = Dice(seed);
     for step in 0..steps {
@@ -72,7 +78,7 @@ pub fn same_state(store: &dyn Store, oracle: &Oracle) -> Result<(), Failure> {
     let mut found = Vec::new();
     for table in Table::ALL {
         super::scan_all::<StoreError>(store, table, &[], |key, value| {
-            found.push(((table, key), value));
+            found.push((Key::new(table, key), value));
             Ok(())
         })
         .map_err(|e| e.to_string())?;

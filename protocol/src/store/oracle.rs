@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Batch, CommitError, Item, Put, Read, Store, StoreError, Table, check_scan, prefix_end,
+    Batch, CommitError, Item, Key, Put, Read, Store, StoreError, Table, check_scan, prefix_end,
 };
 
 /// The records themselves: a state that can be read, so that one lock covers check and change.
@@ -28,9 +28,12 @@ impl Oracle {
     }
 
     /// Every record in order, to compare two stores.
-    pub fn dump(&self) -> Vec<((Table, Vec<u8>), Vec<u8>)> {
+    pub fn dump(&self) -> Vec<(Key, Vec<u8>)> {
         let map = self.lock();
-        map.0.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        map.0
+            .iter()
+            .map(|((t, k), v)| (Key::new(*t, k.clone()), v.clone()))
+            .collect()
     }
 
     // Nothing panics between two changes of the map, so a poisoned lock still guards a whole map.

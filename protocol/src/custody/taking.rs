@@ -1,0 +1,388 @@
+//! The new custodian's decisions: start, stage the copy, check it, promote on the release.
+
+use std::collections::BTreeSet;
+
+use super::authorisation::{code_hash, parse_code};
+use super::giving::clear_outbox;
+use super::record::{Loaded, staged_key};
+use super::{Action, Input, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, plain_content, step};
+use crate::day::UnixTime;
+use crate::dossier::{Custody, Dossier};
+use crate::fresh::Fresh;
+use crate::id::{ChainHead, DossierId, TransferId};
+use crate::key::Role;
+use crate::ledger::{self, Appender, Books};
+use crate::member::Members;
+use crate::message::{Answer, Content, Message};
+use crate::minutes::Minutes;
+use crate::name::NodeName;
+use crate::office::{self, Decision, DecideError, Office, Secrets, Vault};
+use crate::statement::{Body, Received, Statement};
+use crate::store::{Batch, Put, Read, Table};
+
+/// First sequence of staged extras: changes an issuer told while the copy was checked.
+const EXTRA_FROM: u64 = 1 << 48;
+/// Statements installed by one batch; keeps a batch far below its limits.
+pub const INSTALL_ROWS: usize = 1_000;
+
+/// Asks `from` for the dossier on the slip.
+pub fn start(
+    office: &Office<'_>,
+    books: &dyn Books,
+    fresh: &mut Fresh,
+    from: &NodeName,
+    slip: &str,
+) -> Result<(Batch, Transfer), DecideError> {
+    let (dossier, code) = parse_code(slip).map_err(|_| DecideError::Rule("transfer-code-form"))?;
+    if from == office.me || !office.members.is_active(from) {
+        return Err(DecideError::Rule("peer-unknown"));
+    }
+    let held = books.dossier(dossier, office.profile)?;
+    if held.as_ref().is_some_and(|d| *d.custody() == Custody::Open(office.me.clone())) {
+        return Err(DecideError::Rule("dossier-held-here"));
+    }
+    if Loaded::current(books, dossier)?.is_some_and(|l| !l.transfer.stage.ended() && l.transfer.side == Side::Taking)
+    {
+        return Err(DecideError::Rule("transfer-in-progress"));
+    }
+    // The slip does not say the epoch; a dossier that was here before tells the least it can be.
+    let transfer = Transfer {
+        id: TransferId(fresh.bytes16()),
+        dossier,
+        side: Side::Taking,
+        peer: from.clone(),
+        epoch: 0,
+        stage: Stage::Requested,
+        head: ChainHead([0; 32]),
+        count: 0,
+        minutes: Minutes(0),
+        have: 0,
+        rounds: 0,
+        started: office.now,
+        expires: UnixTime(office.now.0 + TRANSFER_SECONDS_MAX),
+        reason: None,
+        seal: None,
+        code_hash: code_hash(dossier, &code),
+        purge_at: None,
+        unasked: Vec::new(),
+    };
+    let mut batch = Batch::default();
+    office.post(&mut batch, from, dossier, 0, transfer.id, Content::Request { code })?;
+    Loaded::new(transfer.clone()).save(&mut batch);
+    Ok((batch, transfer))
+}
+
+/// Answers a custody message that the old node sent.
+pub fn receive(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    fresh: &mut Fresh,
+    message: &Message,
+) -> Result<Decision, DecideError> {
+    let Some(mut loaded) = Loaded::by_id(books, message.transfer)? else {
+        return Ok(Decision::refused("transfer-unknown"));
+    };
+    let t = &mut loaded.transfer;
+    if t.peer != message.from || t.dossier != message.dossier || t.side != Side::Taking {
+        return Ok(Decision::refused("transfer-other"));
+    }
+    let input = match &message.content {
+        Content::Offer { head, count, minutes } => {
+            if t.stage == Stage::Requested {
+                t.epoch = message.epoch;
+            }
+            Input::Offer { head: *head, count: *count, minutes: *minutes }
+        }
+        Content::Refuse { reason } => Input::Refused { reason: reason.clone() },
+        Content::Cancel { reason } => Input::PeerCancels { reason: reason.clone() },
+        Content::Release { seal, key, profile } => {
+            let secrets = Secrets { key: key.clone(), profile: profile.clone() };
+            return release(office, books, vault, fresh, loaded, message, seal, &secrets);
+        }
+        _ => return Ok(Decision::refused("message-unexpected")),
+    };
+    if t.epoch != message.epoch && t.stage != Stage::Requested {
+        return Ok(Decision::refused("transfer-epoch"));
+    }
+    advance(office, loaded, &input)
+}
+
+/// Lets a person, the copy or the clock move a transfer on (all but the release).
+pub fn advance(office: &Office<'_>, mut loaded: Loaded, input: &Input) -> Result<Decision, DecideError> {
+    let before = loaded.transfer.clone();
+    let actions = step(&mut loaded.transfer, input, None, office.now)?;
+    let mut batch = Batch::default();
+    let t = &loaded.transfer;
+    for action in &actions {
+        match action {
+            Action::ClearOutbox => clear_outbox(t, &mut batch),
+            Action::SendDone => return Err(DecideError::Rule("transfer-done-only-with-release")),
+            other => {
+                if let Some(content) = plain_content(t, other) {
+                    office.post(&mut batch, &t.peer, t.dossier, t.epoch, t.id, content)?;
+                }
+            }
+        }
+    }
+    if loaded.transfer != before {
+        loaded.save(&mut batch);
+    }
+    let wake = !batch.put.is_empty();
+    Ok(Decision { batch, answer: Answer::Ok, wake })
+}
+
+/// Stages statement bytes from `from` on; the caller cut them from the bulk stream.
+pub fn stage(
+    office: &Office<'_>,
+    loaded: Loaded,
+    from: u64,
+    statements: &[Vec<u8>],
+) -> Result<Decision, DecideError> {
+    if from != loaded.transfer.have {
+        return Err(DecideError::Rule("transfer-stage-order"));
+    }
+    let id = loaded.transfer.id;
+    let have = from + statements.len() as u64;
+    let mut decision = advance(office, loaded, &Input::Staged { have })?;
+    for (index, bytes) in statements.iter().enumerate() {
+        ledger::set(&mut decision.batch, staged_key(id, from + index as u64), bytes.clone());
+    }
+    Ok(decision)
+}
+
+/// The staged statement bytes of a transfer, in order.
+pub fn staged(read: &(impl Read + ?Sized), transfer: &Transfer) -> Result<Vec<Vec<u8>>, DecideError> {
+    rows(read, transfer, 0, transfer.count)
+}
+
+fn rows(
+    read: &(impl Read + ?Sized),
+    transfer: &Transfer,
+    from: u64,
+    to: u64,
+) -> Result<Vec<Vec<u8>>, DecideError> {
+    let mut out = Vec::new();
+    let mut after = from.checked_sub(1).map(|n| staged_key(transfer.id, n).key);
+    let end = staged_key(transfer.id, to).key;
+    loop {
+        let part = read.scan(Table::Staged, transfer.id.as_bytes(), after.as_deref(), 512)?;
+        let Some((last, _)) = part.last() else { return Ok(out) };
+        after = Some(last.clone());
+        for (key, value) in part {
+            if key >= end {
+                return Ok(out);
+            }
+            out.push(value);
+        }
+    }
+}
+
+/// Verifies one copied statement with any key its issuer ever had up to now: a copy brings old
+/// statements, and a card keeps its keys' history.
+pub fn verify_copied(
+    members: &Members,
+    bytes: &[u8],
+    trial: bool,
+    now: UnixTime,
+) -> Result<Statement, &'static str> {
+    let statement = Statement::parse(bytes).map_err(|e| e.code())?;
+    if statement.common.trial != trial {
+        return Err("statement-trial");
+    }
+    let Some(member) = members.get(&statement.common.issuer) else { return Err("issuer-unknown") };
+    let keys = member.card.card.keys_of(Role::Statement).filter(|k| k.not_before <= now);
+    statement.verify(keys).map_err(|e| e.code())?;
+    Ok(statement)
+}
+
+/// Folds a verified copy and checks it against the offer. `Err` is the reason code.
+pub fn check(
+    office: &Office<'_>,
+    transfer: &Transfer,
+    statements: &[Statement],
+) -> Result<Dossier, &'static str> {
+    let mut dossier = Dossier::new(transfer.dossier);
+    for statement in statements {
+        dossier.apply(statement, office.profile).map_err(|e| e.code())?;
+    }
+    let right = dossier.length() == transfer.count
+        && dossier.head() == transfer.head
+        && dossier.epoch() == transfer.epoch
+        && *dossier.custody() == Custody::Open(transfer.peer.clone());
+    if !right {
+        return Err("transfer-copy-differs");
+    }
+    if dossier.totals(office.profile).counted != transfer.minutes {
+        return Err("transfer-minutes-differ");
+    }
+    if dossier.unknown_critical().is_some() {
+        return Err("statement-newer-version");
+    }
+    Ok(dossier)
+}
+
+/// Nodes whose statements a dossier holds, but for the one that gives it.
+pub fn issuers(dossier: &Dossier, transfer: &Transfer, me: &NodeName) -> BTreeSet<NodeName> {
+    let all = dossier.hours().values().map(|h| h.issuer.clone());
+    all.filter(|n| *n != transfer.peer && n != me).collect()
+}
+
+/// Stores the outcome of the check: changes told by issuers are staged beside the copy.
+pub fn checked(
+    office: &Office<'_>,
+    loaded: Loaded,
+    changes: &[Statement],
+    unasked: Vec<NodeName>,
+) -> Result<Decision, DecideError> {
+    let id = loaded.transfer.id;
+    let mut decision = advance(office, loaded, &Input::Checked { unasked })?;
+    for (index, statement) in changes.iter().enumerate() {
+        ledger::set(&mut decision.batch, staged_key(id, EXTRA_FROM + index as u64), statement.bytes().to_vec());
+    }
+    Ok(decision)
+}
+
+/// Batches that install the staged statements where the ledger keeps them. Invisible until the
+/// head record names them, so they may be written in pieces and again.
+pub fn install(transfer: &Transfer, statements: &[Statement]) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    for (part, chunk) in statements.chunks(INSTALL_ROWS).enumerate() {
+        let mut batch = Batch::default();
+        for (index, statement) in chunk.iter().enumerate() {
+            let sequence = (part * INSTALL_ROWS + index) as u64;
+            let key = ledger::statement_key(transfer.dossier, statement.id);
+            ledger::set(&mut batch, key, statement.bytes().to_vec());
+            ledger::set(&mut batch, ledger::chain_key(transfer.dossier, sequence), statement.id.0.to_vec());
+        }
+        batches.push(batch);
+    }
+    batches
+}
+
+/// Erases staged rows of an ended transfer, at most `limit`; empty when there are none.
+pub fn erase_staged(
+    read: &(impl Read + ?Sized),
+    transfer: &Transfer,
+    limit: usize,
+) -> Result<Batch, DecideError> {
+    let mut batch = Batch::default();
+    if transfer.stage.ended() {
+        for (key, _) in read.scan(Table::Staged, transfer.id.as_bytes(), None, limit)? {
+            batch.put.push(Put::Delete(crate::store::Key::new(Table::Staged, key)));
+        }
+    }
+    Ok(batch)
+}
+
+/// The release: promotes the staged copy, appends the seal and "received".
+#[allow(clippy::too_many_arguments)]
+fn release(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    fresh: &mut Fresh,
+    mut loaded: Loaded,
+    message: &Message,
+    seal_bytes: &[u8],
+    secrets: &Secrets,
+) -> Result<Decision, DecideError> {
+    if loaded.transfer.stage == Stage::Completed {
+        return done_again(office, books, &loaded.transfer);
+    }
+    let seal = match verify_copied(office.members, seal_bytes, office.trial, office.now) {
+        Ok(seal) => seal,
+        Err(code) => return Ok(Decision::refused(code)),
+    };
+    let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
+    let t = &loaded.transfer;
+    let right = seal.common.issuer == t.peer
+        && seal.common.dossier == t.dossier
+        && body.transfer == t.id
+        && body.epoch == message.epoch
+        && body.epoch == t.epoch
+        && body.next == *office.me
+        && secrets.key.dossier_id() == t.dossier
+        && body.nullifier == secrets.key.nullifier(t.epoch);
+    if !right {
+        return Ok(Decision::refused("seal-mismatch"));
+    }
+    let input = Input::Release { head: body.head, count: body.count, seal: seal.id };
+    let before = loaded.transfer.clone();
+    let actions = step(&mut loaded.transfer, &input, None, office.now)?;
+    let mut batch = Batch::default();
+    if actions.contains(&Action::Promote) {
+        clear_outbox(&loaded.transfer, &mut batch);
+        promote(office, books, vault, fresh, &before, &seal, secrets, &mut batch)?;
+    }
+    if loaded.transfer != before {
+        loaded.save(&mut batch);
+    }
+    let wake = !batch.put.is_empty();
+    Ok(Decision { batch, answer: Answer::Ok, wake })
+}
+
+#[allow(clippy::too_many_arguments)]
+fn promote(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    fresh: &mut Fresh,
+    transfer: &Transfer,
+    seal: &Statement,
+    secrets: &Secrets,
+    batch: &mut Batch,
+) -> Result<(), DecideError> {
+    let bytes = staged(books, transfer)?;
+    let mut dossier = Dossier::new(transfer.dossier);
+    for one in &bytes {
+        // Checked before the accept; parsed again because the disk is not believed.
+        let statement = Statement::parse(one).map_err(|e| DecideError::Rule(e.code()))?;
+        dossier.apply(&statement, office.profile)?;
+    }
+    let mut appender = Appender::adopt(books, dossier, office.profile)?;
+    appender.append(seal)?;
+    let received = Body::Received(Received {
+        epoch: transfer.epoch + 1,
+        transfer: transfer.id,
+        seal: seal.id,
+        from: transfer.peer.clone(),
+        count: transfer.count + 1,
+    });
+    let statement = office.state(fresh, transfer.dossier, &received)?;
+    appender.append(&statement)?;
+    for extra in rows(books, transfer, EXTRA_FROM, u64::MAX)? {
+        if let Ok(change) = verify_copied(office.members, &extra, office.trial, office.now) {
+            // A change that no longer fits (told twice) is not an error of the move.
+            let _ = appender.append(&change);
+        }
+    }
+    let (count, head) = (appender.dossier().length(), appender.dossier().head());
+    batch.merge(appender.finish().0);
+    let stored = vault.close(transfer.dossier, secrets, fresh.bytes32());
+    ledger::set(batch, office::secrets_key(transfer.dossier), stored);
+    office.post(
+        batch,
+        &transfer.peer,
+        transfer.dossier,
+        transfer.epoch,
+        transfer.id,
+        Content::Done { count, head },
+    )?;
+    Ok(())
+}
+
+/// Done again for a release that came again.
+fn done_again(office: &Office<'_>, books: &dyn Books, t: &Transfer) -> Result<Decision, DecideError> {
+    let record = ledger::head_record(books, t.dossier)?.ok_or(DecideError::Rule("dossier-unknown"))?;
+    let mut batch = Batch::default();
+    let content = Content::Done { count: record.length, head: record.head };
+    office.post(&mut batch, &t.peer, t.dossier, t.epoch, t.id, content)?;
+    Ok(Decision { batch, answer: Answer::Ok, wake: true })
+}
+
+/// Whether `dossier` is staged by a live transfer here.
+pub fn is_taking(books: &dyn Books, dossier: DossierId) -> Result<bool, DecideError> {
+    let current = Loaded::current(books, dossier)?;
+    Ok(current.is_some_and(|l| l.transfer.side == Side::Taking && !l.transfer.stage.ended()))
+}

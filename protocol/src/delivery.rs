@@ -1,0 +1,343 @@
+//! Deliveries of statements served away (DESIGN §6): the custodian judges and answers with a
+//! signed receipt; the issuer keeps it beside its statement and ends the delivery, or follows
+//! the dossier to its new custodian.
+//!
+//! Exactly once by statement id: a repeat gets the receipt of the first time.
+
+use crate::dossier::{Custody, Dossier};
+use crate::fresh::Fresh;
+use crate::id::{DossierId, StatementId, TransferId};
+use crate::ledger::{self, Appender, Books};
+use crate::message::{Answer, Content, Message};
+use crate::minutes::Minutes;
+use crate::name::NodeName;
+use crate::office::{self, Decision, DecideError, Office, OutboxKind};
+use crate::policy::{Already, Verdict};
+use crate::register::custodian_key;
+use crate::statement::{Attestation, Body, Outcome, Receipt, Statement};
+use crate::store::{Batch, Expect, Put, Read};
+
+/// Deliveries held per dossier; above it they are answered busy, so that a flood fills nothing.
+pub const HELD_MAX: usize = 256;
+
+/// Answers a delivered statement.
+pub fn receive(
+    office: &Office<'_>,
+    books: &dyn Books,
+    fresh: &mut Fresh,
+    message: &Message,
+    bytes: &[u8],
+) -> Result<Decision, DecideError> {
+    let statement = match office.members.verify(bytes, office.now, office.trial) {
+        Ok(statement) => statement,
+        Err(error) => return Ok(Decision::refused(error.code())),
+    };
+    if statement.common.dossier != message.dossier {
+        return Ok(Decision::refused("dossier-other"));
+    }
+    let id = message.dossier;
+    let Some(dossier) = books.dossier(id, office.profile)? else { return Ok(Decision::refused("dossier-unknown")) };
+    match dossier.custody() {
+        Custody::Open(node) if node == office.me => {}
+        Custody::Sealed { next, .. } => return moved(books, &dossier, &statement, message, next),
+        _ => return Ok(Decision::refused("dossier-unknown")),
+    }
+    if dossier.sequence_of(statement.id).is_some() {
+        return repeat(office, books, fresh, &dossier, &statement);
+    }
+    if !matches!(
+        statement.body,
+        Body::Attestation(_) | Body::Correction(_) | Body::Void(_) | Body::Training(_) | Body::Award(_)
+    ) {
+        return receipt(office, fresh, Batch::default(), &dossier, &statement, Outcome::Refused, Some("kind"));
+    }
+    let appender = match crate::custody::giving::open(office, books, id) {
+        Ok(appender) => appender,
+        Err(DecideError::Rule("transfer-in-progress")) => return Ok(Decision::answer(Answer::Busy)),
+        Err(error) => return Err(error),
+    };
+    let verdict = match &statement.body {
+        Body::Attestation(a) => judge(office, &dossier, &statement, a),
+        _ => Verdict::Accept,
+    };
+    match verdict {
+        Verdict::Accept => accept(office, fresh, appender, &statement),
+        Verdict::Hold(reason) => hold(office, books, fresh, &dossier, &statement, reason),
+        Verdict::Refuse(reason) => {
+            receipt(office, fresh, Batch::default(), &dossier, &statement, Outcome::Refused, Some(reason))
+        }
+    }
+}
+
+fn judge(office: &Office<'_>, dossier: &Dossier, statement: &Statement, a: &Attestation) -> Verdict {
+    if let Err(error) = crate::register::check(a, None, office.profile, office.now) {
+        // A fact no rule allows (in the future, zero minutes) is no service; a clock that differs
+        // a little is held by its own word.
+        return match error.code() {
+            "in-future" => Verdict::Hold("clock"),
+            "minutes-zero" => Verdict::Refuse("minutes-zero"),
+            "end-before-start" => Verdict::Refuse("end-before-start"),
+            "minutes-over-span" => Verdict::Refuse("minutes-over-span"),
+            _ => Verdict::Hold("rule"),
+        };
+    }
+    let day = a.when.first_day();
+    let mut already = Already::default();
+    for hour in dossier.hours().values() {
+        if hour.issuer != statement.common.issuer || hour.void.is_some() || hour.repeat {
+            continue;
+        }
+        let first = hour.when.first_day();
+        if first == day {
+            already.day = Minutes(already.day.0 + hour.minutes.0);
+        }
+        if first.month() == day.month() {
+            already.month = Minutes(already.month.0 + hour.minutes.0);
+        }
+    }
+    office.policy(&statement.common.issuer).judge(a, already)
+}
+
+fn accept(
+    office: &Office<'_>,
+    fresh: &mut Fresh,
+    mut appender: Appender<'_>,
+    statement: &Statement,
+) -> Result<Decision, DecideError> {
+    if let Err(error) = appender.append(statement) {
+        let (_, dossier) = appender.finish();
+        let outcome = match error.code() {
+            // A void that overtook its attestation waits for it.
+            "target-unknown" => Outcome::Held,
+            _ => Outcome::Refused,
+        };
+        return receipt(office, fresh, Batch::default(), &dossier, statement, outcome, Some(error.code()));
+    }
+    let (mut batch, dossier) = appender.finish();
+    batch.put.push(Put::Delete(office::held_key(dossier.id(), statement.id)));
+    receipt(office, fresh, batch, &dossier, statement, Outcome::Accepted, None)
+}
+
+fn hold(
+    office: &Office<'_>,
+    books: &dyn Books,
+    fresh: &mut Fresh,
+    dossier: &Dossier,
+    statement: &Statement,
+    reason: &'static str,
+) -> Result<Decision, DecideError> {
+    let key = office::held_key(dossier.id(), statement.id);
+    if let Some(stored) = books.get(key.table, &key.key)? {
+        // Refused by a person since: the mark says so.
+        if stored.is_empty() {
+            let reason = Some("held-refused");
+            return receipt(office, fresh, Batch::default(), dossier, statement, Outcome::Refused, reason);
+        }
+        return receipt(office, fresh, Batch::default(), dossier, statement, Outcome::Held, Some(reason));
+    }
+    if books.scan(key.table, dossier.id().as_bytes(), None, HELD_MAX)?.len() >= HELD_MAX {
+        return Ok(Decision::answer(Answer::Busy));
+    }
+    let mut batch = Batch::default();
+    ledger::set(&mut batch, key, statement.bytes().to_vec());
+    receipt(office, fresh, batch, dossier, statement, Outcome::Held, Some(reason))
+}
+
+/// A person takes or refuses a held delivery; the issuer learns it when it asks again.
+pub fn decide_held(
+    office: &Office<'_>,
+    books: &dyn Books,
+    dossier: DossierId,
+    id: StatementId,
+    take: bool,
+) -> Result<Batch, DecideError> {
+    let key = office::held_key(dossier, id);
+    let stored = books.get(key.table, &key.key)?.filter(|b| !b.is_empty());
+    let bytes = stored.ok_or(DecideError::Rule("held-unknown"))?;
+    if !take {
+        let mut batch = Batch::default();
+        batch.expect.push(Expect::Equals(key.clone(), bytes));
+        ledger::set(&mut batch, key, Vec::new());
+        return Ok(batch);
+    }
+    let statement = office
+        .members
+        .verify(&bytes, office.now, office.trial)
+        .map_err(|e| DecideError::Rule(e.code()))?;
+    let mut appender = crate::custody::giving::open(office, books, dossier)?;
+    appender.append(&statement)?;
+    let (mut batch, _) = appender.finish();
+    batch.put.push(Put::Delete(key));
+    Ok(batch)
+}
+
+/// Signs the receipt; an accepted one is kept beside the statement in the same batch.
+fn receipt(
+    office: &Office<'_>,
+    fresh: &mut Fresh,
+    mut batch: Batch,
+    dossier: &Dossier,
+    statement: &Statement,
+    outcome: Outcome,
+    reason: Option<&str>,
+) -> Result<Decision, DecideError> {
+    let body = Body::Receipt(Receipt {
+        target: statement.id,
+        outcome,
+        reason: reason.map(str::to_owned),
+        sequence: dossier.sequence_of(statement.id),
+        state: Some((dossier.epoch(), dossier.length(), dossier.head())),
+    });
+    let signed = office.state(fresh, dossier.id(), &body)?;
+    if outcome == Outcome::Accepted {
+        let key = ledger::beside_key(dossier.id(), statement.id);
+        ledger::set(&mut batch, key, signed.bytes().to_vec());
+    }
+    Ok(Decision { batch, answer: Answer::Receipt(signed.bytes().to_vec()), wake: false })
+}
+
+/// The receipt of the first time, or a fresh one for a statement that came another way.
+fn repeat(
+    office: &Office<'_>,
+    books: &dyn Books,
+    fresh: &mut Fresh,
+    dossier: &Dossier,
+    statement: &Statement,
+) -> Result<Decision, DecideError> {
+    let key = ledger::beside_key(dossier.id(), statement.id);
+    match books.get(key.table, &key.key)? {
+        Some(bytes) => Ok(Decision::answer(Answer::Receipt(bytes))),
+        None => receipt(office, fresh, Batch::default(), dossier, statement, Outcome::Accepted, None),
+    }
+}
+
+/// Where the dossier went, with the seals that prove it; told only to a node that shows a
+/// statement of its own for that dossier.
+fn moved(
+    books: &dyn Books,
+    dossier: &Dossier,
+    statement: &Statement,
+    message: &Message,
+    next: &NodeName,
+) -> Result<Decision, DecideError> {
+    if statement.common.issuer != message.from {
+        return Ok(Decision::refused("dossier-unknown"));
+    }
+    let mut seals = Vec::new();
+    for id in dossier.seals() {
+        seals.extend(ledger::statement(books, dossier.id(), *id)?);
+    }
+    Ok(Decision::answer(Answer::Moved { to: next.clone(), seals }))
+}
+
+/// What a delivery's sender does with the answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The delivery ended; the batch takes it out of the outbox.
+    Ended(Batch),
+    /// It goes to another node now; the batch moves it.
+    Redirected(Batch, NodeName),
+    /// Try again later; the code says why.
+    Later(String),
+}
+
+/// Reads the answer to a delivery to `to`.
+pub fn answered(
+    office: &Office<'_>,
+    read: &(impl Read + ?Sized),
+    to: &NodeName,
+    statement: &Statement,
+    answer: &Answer,
+) -> Result<Next, DecideError> {
+    let key = office::outbox_key(to, OutboxKind::Delivery, &statement.id.0);
+    let dossier = statement.common.dossier;
+    match answer {
+        Answer::Receipt(bytes) => {
+            let receipt = match office.members.verify(bytes, office.now, office.trial) {
+                Ok(receipt) => receipt,
+                Err(error) => return Ok(Next::Later(error.code().to_owned())),
+            };
+            let Body::Receipt(body) = &receipt.body else { return Ok(Next::Later("receipt-expected".into())) };
+            if body.target != statement.id || receipt.common.issuer != *to || receipt.common.dossier != dossier {
+                return Ok(Next::Later("receipt-other".into()));
+            }
+            if body.outcome == Outcome::Held {
+                return Ok(Next::Later(format!("held: {}", body.reason.clone().unwrap_or_default())));
+            }
+            let mut batch = Batch::default();
+            batch.put.push(Put::Delete(key));
+            ledger::set(&mut batch, ledger::beside_key(dossier, statement.id), bytes.clone());
+            ledger::set(&mut batch, custodian_key(dossier), to.as_str().as_bytes().to_vec());
+            Ok(Next::Ended(batch))
+        }
+        Answer::Moved { to: next, seals } => {
+            if !proves(office, dossier, to, next, seals) {
+                return Ok(Next::Later("moved-unproven".into()));
+            }
+            if !office.members.is_active(next) {
+                return Ok(Next::Later(format!("moved-to-unknown-peer: {next}")));
+            }
+            let mut batch = Batch::default();
+            batch.put.push(Put::Delete(key));
+            let content = Content::Deliver { statement: statement.bytes().to_vec() };
+            office.post(&mut batch, next, dossier, 0, TransferId([0; 16]), content)?;
+            ledger::set(&mut batch, custodian_key(dossier), next.as_str().as_bytes().to_vec());
+            let _ = read;
+            Ok(Next::Redirected(batch, next.clone()))
+        }
+        Answer::Refused(code) => Ok(Next::Later(code.clone())),
+        Answer::Stale { .. } => Ok(Next::Later("stale-life".into())),
+        Answer::Busy => Ok(Next::Later("busy".into())),
+        _ => Ok(Next::Later("answer-unexpected".into())),
+    }
+}
+
+/// Whether the newest seal shown is by `from`, for `next`, over this dossier, and the seals before
+/// it form an unbroken line of epochs, each signed by the node the one before names.
+fn proves(office: &Office<'_>, dossier: DossierId, from: &NodeName, next: &NodeName, seals: &[Vec<u8>]) -> bool {
+    let mut holder: Option<NodeName> = None;
+    for (epoch, bytes) in seals.iter().enumerate() {
+        let Ok(seal) = crate::custody::taking::verify_copied(office.members, bytes, office.trial, office.now) else {
+            return false;
+        };
+        let Body::Seal(body) = &seal.body else { return false };
+        let right = seal.common.dossier == dossier
+            && body.epoch == epoch as u64
+            && holder.as_ref().is_none_or(|h| *h == seal.common.issuer);
+        if !right {
+            return false;
+        }
+        holder = Some(body.next.clone());
+        if epoch + 1 == seals.len() {
+            return seal.common.issuer == *from && body.next == *next;
+        }
+    }
+    false
+}
+
+/// Changes this node issued for a dossier, shown to a node that holds one of its statements.
+pub fn changes(
+    office: &Office<'_>,
+    read: &(impl Read + ?Sized),
+    dossier: DossierId,
+    shown: StatementId,
+) -> Result<Answer, DecideError> {
+    let Some(bytes) = ledger::statement(read, dossier, shown)? else { return Ok(Answer::Refused("target-unknown".into())) };
+    if !Statement::parse(&bytes).is_ok_and(|s| s.common.issuer == *office.me) {
+        return Ok(Answer::Refused("not-issuer".into()));
+    }
+    let mut out = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let rows = read.scan(crate::store::Table::Statement, dossier.as_bytes(), after.as_deref(), 256)?;
+        let Some((last, _)) = rows.last() else { return Ok(Answer::Changes(out)) };
+        after = Some(last.clone());
+        for (_, bytes) in rows {
+            let Ok(statement) = Statement::parse(&bytes) else { continue };
+            let change = matches!(statement.body, Body::Correction(_) | Body::Void(_));
+            if change && statement.common.issuer == *office.me && out.len() < crate::message::wire::ITEMS_MAX {
+                out.push(bytes);
+            }
+        }
+    }
+}

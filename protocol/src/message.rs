@@ -1,0 +1,335 @@
+//! Messages between nodes: COSE_Sign1 by the statement key over from, to, dossier, epoch,
+//! transfer and life (DESIGN §6). The connection proves nothing, and a file is as good.
+//!
+//! Also the unsigned frames around them: [`Frame`] for a request, [`Answer`] for its reply.
+
+pub mod wire;
+
+use std::fmt;
+
+pub use wire::{Answer, Frame, Hello};
+
+use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
+use crate::cose::{self, CoseError, Sign1, Typ};
+use crate::day::UnixTime;
+use crate::id::{ChainHead, DossierId, DossierKey, TransferId};
+use crate::key::{KeyEntry, Role, SignError, Signer};
+use crate::member::Members;
+use crate::minutes::Minutes;
+use crate::name::NodeName;
+use crate::statement::STATEMENT_BYTES_MAX;
+use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
+use crate::statement::body::node_name;
+
+/// Largest signed message in bytes: a release carries a seal and a profile of at most 32 KiB and
+/// must fit a request of 64 KiB.
+pub const MESSAGE_BYTES_MAX: usize = 60 * 1024;
+/// Largest encrypted or plain profile carried by a release.
+pub const PROFILE_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of a transfer code: 96 random bits, more than the 80 that DESIGN §6 asks.
+pub const CODE_BYTES: usize = 12;
+
+/// Generation and random mark of a node since its last restore.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// 1 at `init`, higher after each restore.
+    pub generation: u64,
+    /// 16 bytes drawn with it.
+    pub mark: [u8; 16],
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Life({}/{:02x}{:02x})", self.generation, self.mark[0], self.mark[1])
+    }
+}
+
+impl Life {
+    pub(crate) fn to_value(self) -> Value {
+        Value::Array(vec![cbor::int(self.generation), cbor::bytes(self.mark)])
+    }
+
+    pub(crate) fn from_value(value: Value, label: i64) -> Result<Self, CborError> {
+        let Value::Array(items) = value else { return Err(CborError::WrongType(label)) };
+        let [generation, mark]: [Value; 2] = items.try_into().map_err(|_| CborError::WrongType(label))?;
+        Ok(Self { generation: cbor::as_uint(&generation, label)?, mark: cbor::as_array(mark, label)? })
+    }
+}
+
+/// What a message asks or tells.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// New → old: hand me this dossier; the code was given to the volunteer.
+    Request {
+        /// Secret of the authorisation.
+        code: [u8; CODE_BYTES],
+    },
+    /// Old → new: copy this chain.
+    Offer {
+        /// Head to copy up to.
+        head: ChainHead,
+        /// Statements up to it.
+        count: u64,
+        /// Minutes counted there, for the clerk.
+        minutes: Minutes,
+    },
+    /// Old → new: no.
+    Refuse {
+        /// Reason code.
+        reason: String,
+    },
+    /// New → old: give me the frames from this sequence on (opens a bulk stream).
+    Pull {
+        /// First sequence wanted.
+        from: u64,
+    },
+    /// New → old: everything is copied, checked and durable.
+    Accept {
+        /// Head copied.
+        head: ChainHead,
+        /// Statements copied.
+        count: u64,
+    },
+    /// Old → new: sealed; custody is yours.
+    Release {
+        /// The seal's bytes.
+        seal: Vec<u8>,
+        /// Dossier key.
+        key: DossierKey,
+        /// Profile, only with the volunteer's consent for this receiver.
+        profile: Option<Vec<u8>>,
+    },
+    /// New → old: promoted and durable.
+    Done {
+        /// Length after "received".
+        count: u64,
+        /// Head after it.
+        head: ChainHead,
+    },
+    /// Either side, before the seal.
+    Cancel {
+        /// Reason code.
+        reason: String,
+    },
+    /// Issuer → custodian: a statement served away, or a change to one.
+    Deliver {
+        /// The statement's bytes.
+        statement: Vec<u8>,
+    },
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the code, the key or the profile.
+        f.write_str(self.word())
+    }
+}
+
+impl Content {
+    /// Kind number on the wire.
+    pub fn number(&self) -> u64 {
+        match self {
+            Content::Request { .. } => 1,
+            Content::Offer { .. } => 2,
+            Content::Refuse { .. } => 3,
+            Content::Pull { .. } => 4,
+            Content::Accept { .. } => 5,
+            Content::Release { .. } => 6,
+            Content::Done { .. } => 7,
+            Content::Cancel { .. } => 8,
+            Content::Deliver { .. } => 9,
+        }
+    }
+
+    /// Word for logs.
+    pub fn word(&self) -> &'static str {
+        ["request", "offer", "refuse", "pull", "accept", "release", "done", "cancel", "deliver"]
+            [self.number() as usize - 1]
+    }
+
+    fn put(&self, map: MapBuilder) -> MapBuilder {
+        match self {
+            Content::Request { code } => map.put(20, cbor::bytes(*code)),
+            Content::Offer { head, count, minutes } => {
+                map.put(20, cbor::bytes(head.0)).put(21, cbor::int(*count)).put(22, cbor::int(minutes.0))
+            }
+            Content::Refuse { reason } | Content::Cancel { reason } => map.put(20, cbor::text(reason.as_str())),
+            Content::Pull { from } => map.put(20, cbor::int(*from)),
+            Content::Accept { head, count } | Content::Done { count, head } => {
+                map.put(20, cbor::bytes(head.0)).put(21, cbor::int(*count))
+            }
+            Content::Release { seal, key, profile } => map
+                .put(20, cbor::bytes(seal.as_slice()))
+                .put(21, cbor::bytes(key.0))
+                .put_opt(22, profile.as_ref().map(|p| cbor::bytes(p.as_slice()))),
+            Content::Deliver { statement } => map.put(20, cbor::bytes(statement.as_slice())),
+        }
+    }
+
+    fn take(kind: u64, f: &mut Fields) -> Result<Self, CborError> {
+        Ok(match kind {
+            1 => Content::Request { code: f.array(20)? },
+            2 => Content::Offer {
+                head: ChainHead(f.array(20)?),
+                count: f.uint(21)?,
+                minutes: Minutes(f.uint(22)?),
+            },
+            3 => Content::Refuse { reason: f.text(20, SHORT_TEXT_BYTES_MAX)? },
+            4 => Content::Pull { from: f.uint(20)? },
+            5 => Content::Accept { head: ChainHead(f.array(20)?), count: f.uint(21)? },
+            6 => Content::Release {
+                seal: f.bytes(20, STATEMENT_BYTES_MAX)?,
+                key: DossierKey(f.array(21)?),
+                profile: match f.opt(22) {
+                    None => None,
+                    Some(Value::Bytes(bytes)) if bytes.len() <= PROFILE_BYTES_MAX => Some(bytes),
+                    Some(_) => return Err(CborError::WrongType(22)),
+                },
+            },
+            7 => Content::Done { head: ChainHead(f.array(20)?), count: f.uint(21)? },
+            8 => Content::Cancel { reason: f.text(20, SHORT_TEXT_BYTES_MAX)? },
+            9 => Content::Deliver { statement: f.bytes(20, STATEMENT_BYTES_MAX)? },
+            _ => return Err(CborError::WrongType(1)),
+        })
+    }
+}
+
+/// A signed message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Sender.
+    pub from: NodeName,
+    /// Receiver.
+    pub to: NodeName,
+    /// Dossier.
+    pub dossier: DossierId,
+    /// Custody epoch the sender speaks of.
+    pub epoch: u64,
+    /// Transfer; zero bytes for a delivery.
+    pub transfer: TransferId,
+    /// Sender's life.
+    pub life: Life,
+    /// When it was signed.
+    pub at: UnixTime,
+    /// Sender is a trial node.
+    pub trial: bool,
+    /// The content.
+    pub content: Content,
+}
+
+/// Why a message was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Encoding.
+    #[error(transparent)]
+    Cbor(#[from] CborError),
+    /// Envelope or signature.
+    #[error(transparent)]
+    Cose(#[from] CoseError),
+    /// For another node.
+    #[error("the message is for {0}")]
+    NotForMe(NodeName),
+    /// From a node that is not an accepted peer.
+    #[error("{0} is not an accepted peer")]
+    UnknownPeer(NodeName),
+    /// Trial and real do not mix.
+    #[error("a trial node and a real node do not exchange messages")]
+    Trial,
+    /// Signed more than [`FUTURE_SECONDS_MAX`] ahead of the own clock.
+    #[error("the message is dated in the future: compare the clocks")]
+    Clock,
+}
+
+impl MessageError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Cbor(_) => "message-encoding",
+            Self::Cose(_) => "message-signature",
+            Self::NotForMe(_) => "message-not-for-me",
+            Self::UnknownPeer(_) => "peer-unknown",
+            Self::Trial => "trial-mixed",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+/// Clock difference accepted from a peer, seconds (DESIGN §4: 10 minutes).
+pub const FUTURE_SECONDS_MAX: i64 = 600;
+
+const TYP: &str = "yunling/message";
+const AAD: &[u8] = b"yunling/message/1";
+
+impl Message {
+    /// Signs the message.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<Vec<u8>, SignError> {
+        let map = MapBuilder::new()
+            .put(1, cbor::int(self.content.number()))
+            .put(2, cbor::int(1))
+            .put(3, cbor::bytes(self.dossier.0))
+            .put(4, cbor::text(self.from.as_str()))
+            .put(5, cbor::text(self.to.as_str()))
+            .put(6, cbor::int(self.at.0))
+            .put_opt(7, self.trial.then_some(Value::Bool(true)))
+            .put(8, cbor::int(self.epoch))
+            .put(9, cbor::bytes(self.transfer.0))
+            .put(10, self.life.to_value());
+        cose::sign1(signer, &Typ::Text(TYP.into()), AAD, &cbor::encode(&self.content.put(map).build()))
+    }
+
+    /// Parses a message and checks sender, receiver, clock and signature at `now`.
+    pub fn open(
+        bytes: &[u8],
+        me: &NodeName,
+        members: &Members,
+        trial: bool,
+        now: UnixTime,
+    ) -> Result<Self, MessageError> {
+        let (message, sign1) = Self::parse(bytes)?;
+        if message.to != *me {
+            return Err(MessageError::NotForMe(message.to));
+        }
+        if !members.is_active(&message.from) {
+            return Err(MessageError::UnknownPeer(message.from));
+        }
+        let keys: Vec<&KeyEntry> = members.keys(&message.from, Role::Statement, now).collect();
+        sign1.verify(AAD, keys)?;
+        if message.trial != trial {
+            return Err(MessageError::Trial);
+        }
+        if message.at.0 > now.0 + FUTURE_SECONDS_MAX {
+            return Err(MessageError::Clock);
+        }
+        Ok(message)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<(Self, Sign1), MessageError> {
+        let sign1 = Sign1::parse(bytes, MESSAGE_BYTES_MAX)?;
+        if sign1.typ != Some(Typ::Text(TYP.into())) || !sign1.unprotected.is_empty() {
+            return Err(CborError::Shape("typ of a message is expected").into());
+        }
+        let mut f = Fields::open(cbor::decode(&sign1.payload, MESSAGE_BYTES_MAX)?)?;
+        let kind = f.uint(1)?;
+        if f.uint(2)? != 1 {
+            return Err(CborError::WrongType(2).into());
+        }
+        let message = Self {
+            dossier: DossierId(f.array(3)?),
+            from: node_name(&mut f, 4)?,
+            to: node_name(&mut f, 5)?,
+            at: UnixTime(f.int(6)?),
+            trial: f.flag(7)?,
+            epoch: f.uint(8)?,
+            transfer: TransferId(f.array(9)?),
+            life: Life::from_value(f.need(10)?, 10)?,
+            content: Content::take(kind, &mut f)?,
+        };
+        f.finish()?;
+        Ok((message, sign1))
+    }
+
+    /// Reads a message that this node made itself, e.g. from its outbox; no signature check.
+    pub fn parse_own(bytes: &[u8]) -> Result<Self, MessageError> {
+        Self::parse(bytes).map(|(message, _)| message)
+    }
+}

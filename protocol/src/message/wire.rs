@@ -1,0 +1,241 @@
+//! Frames of `/yunling/rpc/1`: what one request and its answer look like on a connection.
+//!
+//! Nothing in a frame is believed because of the connection: messages and receipts are signed.
+//! Every request is idempotent, so a timeout only means *unknown*.
+
+use super::{Life, MESSAGE_BYTES_MAX};
+use crate::card::CARD_BYTES_MAX;
+use crate::cbor::{self, CborError, Value};
+use crate::id::{DossierId, StatementId};
+use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
+use crate::statement::STATEMENT_BYTES_MAX;
+use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
+
+/// Cap of a request frame (DESIGN §10).
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Cap of an answer frame (DESIGN §10).
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Most seals or changes in one answer: with the statement cap they stay under the answer cap.
+pub const ITEMS_MAX: usize = 60;
+
+/// First words of a peer on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Newest card of the sender.
+    pub card: Vec<u8>,
+    /// Its life.
+    pub life: Life,
+    /// Statement and message versions it speaks; 1 today.
+    pub version: u64,
+    /// Its clock, unix seconds, so that offices can compare.
+    pub clock: i64,
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A signed message.
+    Message(Vec<u8>),
+    /// Who are you, here is who I am.
+    Hello(Hello),
+    /// Which corrections and voids did you issue for this dossier? Asked before a copy is accepted.
+    Changes {
+        /// Dossier.
+        dossier: DossierId,
+        /// A statement of the asked node in it, as proof that the asker holds the dossier.
+        shown: StatementId,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Taken (a repeat is taken too).
+    Ok,
+    /// A signed receipt statement.
+    Receipt(Vec<u8>),
+    /// Custody is elsewhere, with the seals that prove it, oldest first.
+    Moved {
+        /// Next holder this node knows of.
+        to: NodeName,
+        /// Seal statements.
+        seals: Vec<Vec<u8>>,
+    },
+    /// Refused, with a stable code.
+    Refused(String),
+    /// The sender's life is not the newest one seen.
+    Stale {
+        /// Generation seen.
+        seen: Life,
+    },
+    /// Too much at once; ask again later.
+    Busy,
+    /// Answer to a hello.
+    Hello(Hello),
+    /// Answer to changes: statements, oldest first.
+    Changes(Vec<Vec<u8>>),
+}
+
+fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
+    items.insert(0, cbor::int(number));
+    cbor::encode(&Value::Array(items))
+}
+
+fn unframe(bytes: &[u8], cap: usize) -> Result<(u64, std::vec::IntoIter<Value>), CborError> {
+    let Value::Array(items) = cbor::decode(bytes, cap)? else {
+        return Err(CborError::Shape("a frame is an array"));
+    };
+    let mut items = items.into_iter();
+    let number = cbor::as_uint(&items.next().ok_or(CborError::Missing(0))?, 0)?;
+    Ok((number, items))
+}
+
+fn take(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Value, CborError> {
+    items.next().ok_or(CborError::Missing(index))
+}
+
+fn take_bytes(items: &mut std::vec::IntoIter<Value>, index: i64, cap: usize) -> Result<Vec<u8>, CborError> {
+    match take(items, index)? {
+        Value::Bytes(bytes) if bytes.len() <= cap => Ok(bytes),
+        _ => Err(CborError::WrongType(index)),
+    }
+}
+
+fn take_list(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Vec<Vec<u8>>, CborError> {
+    let Value::Array(list) = take(items, index)? else { return Err(CborError::WrongType(index)) };
+    if list.len() > ITEMS_MAX {
+        return Err(CborError::WrongType(index));
+    }
+    let one = |v| match v {
+        Value::Bytes(bytes) if bytes.len() <= STATEMENT_BYTES_MAX => Ok(bytes),
+        _ => Err(CborError::WrongType(index)),
+    };
+    list.into_iter().map(one).collect()
+}
+
+fn done<T>(items: &mut std::vec::IntoIter<Value>, value: T) -> Result<T, CborError> {
+    if items.next().is_some() { Err(CborError::Shape("a frame has too many items")) } else { Ok(value) }
+}
+
+fn list(statements: &[Vec<u8>]) -> Value {
+    Value::Array(statements.iter().map(|s| cbor::bytes(s.as_slice())).collect())
+}
+
+impl Hello {
+    fn items(&self) -> Vec<Value> {
+        vec![
+            cbor::bytes(self.card.as_slice()),
+            self.life.to_value(),
+            cbor::int(self.version),
+            cbor::int(self.clock),
+        ]
+    }
+
+    fn take(items: &mut std::vec::IntoIter<Value>) -> Result<Self, CborError> {
+        let hello = Self {
+            card: take_bytes(items, 1, CARD_BYTES_MAX)?,
+            life: Life::from_value(take(items, 2)?, 2)?,
+            version: cbor::as_uint(&take(items, 3)?, 3)?,
+            clock: cbor::as_int(&take(items, 4)?, 4)?,
+        };
+        done(items, hello)
+    }
+}
+
+impl Frame {
+    /// Encodes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Frame::Message(bytes) => frame(1, vec![cbor::bytes(bytes.as_slice())]),
+            Frame::Hello(hello) => frame(2, hello.items()),
+            Frame::Changes { dossier, shown } => frame(3, vec![cbor::bytes(dossier.0), cbor::bytes(shown.0)]),
+        }
+    }
+
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        let (number, mut items) = unframe(bytes, FRAME_BYTES_MAX)?;
+        let frame = match number {
+            1 => Frame::Message(take_bytes(&mut items, 1, MESSAGE_BYTES_MAX)?),
+            2 => Frame::Hello(Hello::take(&mut items)?),
+            3 => Frame::Changes {
+                dossier: DossierId(cbor::as_array(take(&mut items, 1)?, 1)?),
+                shown: StatementId(cbor::as_array(take(&mut items, 2)?, 2)?),
+            },
+            _ => return Err(CborError::WrongType(0)),
+        };
+        done(&mut items, frame)
+    }
+}
+
+impl Answer {
+    /// Encodes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Answer::Ok => frame(1, vec![]),
+            Answer::Receipt(bytes) => frame(2, vec![cbor::bytes(bytes.as_slice())]),
+            Answer::Moved { to, seals } => frame(3, vec![cbor::text(to.as_str()), list(seals)]),
+            Answer::Refused(code) => frame(4, vec![cbor::text(code.as_str())]),
+            Answer::Stale { seen } => frame(5, vec![seen.to_value()]),
+            Answer::Busy => frame(6, vec![]),
+            Answer::Hello(hello) => frame(7, hello.items()),
+            Answer::Changes(statements) => frame(8, vec![list(statements)]),
+        }
+    }
+
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        let (number, mut items) = unframe(bytes, ANSWER_BYTES_MAX)?;
+        let answer = match number {
+            1 => Answer::Ok,
+            2 => Answer::Receipt(take_bytes(&mut items, 1, STATEMENT_BYTES_MAX)?),
+            3 => {
+                let to = cbor::as_text(take(&mut items, 1)?, 1, NODE_NAME_BYTES_MAX)?;
+                let to = NodeName::parse(&to).map_err(|_| CborError::WrongType(1))?;
+                Answer::Moved { to, seals: take_list(&mut items, 2)? }
+            }
+            4 => Answer::Refused(cbor::as_text(take(&mut items, 1)?, 1, SHORT_TEXT_BYTES_MAX)?),
+            5 => Answer::Stale { seen: Life::from_value(take(&mut items, 1)?, 1)? },
+            6 => Answer::Busy,
+            7 => Answer::Hello(Hello::take(&mut items)?),
+            8 => Answer::Changes(take_list(&mut items, 1)?),
+            _ => return Err(CborError::WrongType(0)),
+        };
+        done(&mut items, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_and_answers_survive_the_wire() {
+        let life = Life { generation: 3, mark: [7; 16] };
+        let hello = Hello { card: vec![1, 2], life, version: 1, clock: 5 };
+        for frame in [
+            Frame::Message(vec![1; 300]),
+            Frame::Hello(hello.clone()),
+            Frame::Changes { dossier: DossierId([1; 16]), shown: StatementId([2; 32]) },
+        ] {
+            assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
+        }
+        for answer in [
+            Answer::Ok,
+            Answer::Busy,
+            Answer::Receipt(vec![9]),
+            Answer::Refused("x".into()),
+            Answer::Stale { seen: life },
+            Answer::Hello(hello),
+            Answer::Changes(vec![vec![1], vec![2]]),
+        ] {
+            assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn a_frame_with_more_items_or_an_unknown_number_is_refused() {
+        assert!(Frame::decode(&frame(1, vec![cbor::bytes([1]), cbor::int(1)])).is_err());
+        assert!(Frame::decode(&frame(99, vec![])).is_err());
+    }
+}

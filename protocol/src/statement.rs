@@ -1,0 +1,200 @@
+//! Statements: one signed fact each, a COSE_Sign1 over deterministic CBOR.
+//!
+//! In: received bytes, or a body to sign. Out: a typed [`Statement`] that keeps its bytes. Its id
+//! is the SHA-256 of exactly those bytes. Unknown fields of a known kind are refused; an unknown
+//! kind is kept and carried, and an odd (critical) unknown kind makes sums answer *cannot tell*.
+
+pub mod attestation;
+pub mod body;
+
+use sha2::{Digest, Sha256};
+
+pub use attestation::{Activity, Attestation, Code, EntryWay, Grade, Place, Recorder, When};
+pub use body::{
+    Authorisation, Award, Body, Consent, ConsentGiver, Correction, Evaluation, Link, Outcome, Receipt, Received,
+    Receiver, Redemption, Reservation, Seal, Training, Unlink, VoidStatement,
+};
+
+use crate::cbor::{self, CborError, Fields, MapBuilder};
+use crate::cose::{self, CoseError, Sign1, Typ};
+use crate::day::UnixTime;
+use crate::id::{DossierId, Salt, StatementId};
+use crate::key::{KeyEntry, SignError, Signer};
+use crate::name::NodeName;
+
+/// Largest statement in bytes: a value of the store and a frame of the bulk stream are 64 KiB, a
+/// message adds its own header, and a long real attestation has under 2 KiB.
+pub const STATEMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Version of every kind defined here.
+pub const VERSION: u64 = 1;
+
+/// Why bytes are not an acceptable statement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// Encoding rules.
+    #[error(transparent)]
+    Cbor(#[from] CborError),
+    /// Envelope or signature.
+    #[error(transparent)]
+    Cose(#[from] CoseError),
+    /// The protected `typ` is not the one of the kind.
+    #[error("protected typ does not belong to kind {0}")]
+    Typ(u64),
+    /// A node name is malformed.
+    #[error(transparent)]
+    Name(#[from] crate::name::NameError),
+    /// Signed for a trial, shown to a real node, or the other way round.
+    #[error("a trial statement and a real node do not mix")]
+    Trial,
+}
+
+impl StatementError {
+    /// Stable code for messages and counters.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Cbor(CborError::UnknownField(_)) => "statement-unknown-field",
+            Self::Cbor(_) => "statement-encoding",
+            Self::Cose(CoseError::BadSignature) => "statement-bad-signature",
+            Self::Cose(CoseError::NoKey) => "statement-no-key",
+            Self::Cose(_) => "statement-envelope",
+            Self::Typ(_) => "statement-typ",
+            Self::Name(_) => "statement-name",
+            Self::Trial => "statement-trial",
+        }
+    }
+}
+
+/// Fields that every statement carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common {
+    /// Dossier it speaks of.
+    pub dossier: DossierId,
+    /// 16 fresh bytes.
+    pub salt: Salt,
+    /// Node that signs.
+    pub issuer: NodeName,
+    /// When the issuer says it signed.
+    pub issued_at: UnixTime,
+    /// Made by a trial home.
+    pub trial: bool,
+}
+
+/// A parsed statement with its bytes; [`Statement::verify`] says whether the signature counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// SHA-256 of the bytes.
+    pub id: StatementId,
+    /// The fields of every statement.
+    pub common: Common,
+    /// The fact itself.
+    pub body: Body,
+    bytes: Vec<u8>,
+    sign1: Sign1,
+}
+
+/// `typ` word of a kind number, `yunling/kind-n` for kinds unknown here.
+pub fn typ_word(kind: u64) -> String {
+    match Body::word(kind) {
+        Some(word) => format!("yunling/{word}"),
+        None => format!("yunling/kind-{kind}"),
+    }
+}
+
+impl Statement {
+    /// Signs a new statement.
+    pub fn sign(signer: &dyn Signer, common: &Common, body: &Body) -> Result<Self, SignError> {
+        let kind = body.kind();
+        let payload = encode_payload(common, body);
+        let word = typ_word(kind);
+        let aad = format!("{word}/1");
+        let bytes = cose::sign1(signer, &Typ::Text(word), aad.as_bytes(), &payload)?;
+        let signature = bytes.last_chunk::<64>().copied().unwrap_or([0; 64]);
+        let sign1 = Sign1 {
+            protected: Vec::new(),
+            alg: signer.alg(),
+            kid: signer.kid(),
+            typ: None,
+            unprotected: std::collections::BTreeMap::new(),
+            payload: Vec::new(),
+            signature,
+        };
+        Ok(Self { id: id_of(&bytes), common: common.clone(), body: body.clone(), bytes, sign1 })
+    }
+
+    /// Parses received bytes; the signature is not checked yet.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
+        let sign1 = Sign1::parse(bytes, STATEMENT_BYTES_MAX)?;
+        if !sign1.unprotected.is_empty() {
+            return Err(CoseError::Unprotected.into());
+        }
+        let mut fields = Fields::open(cbor::decode(&sign1.payload, STATEMENT_BYTES_MAX)?)?;
+        let kind = fields.uint(1)?;
+        let version = fields.uint(2)?;
+        let common = Common {
+            dossier: DossierId(fields.array(3)?),
+            salt: Salt(fields.array(4)?),
+            issuer: NodeName::parse(&fields.text(5, crate::name::NODE_NAME_BYTES_MAX)?)?,
+            issued_at: UnixTime(fields.int(6)?),
+            trial: fields.flag(7)?,
+        };
+        if sign1.typ.as_ref() != Some(&Typ::Text(typ_word(kind))) {
+            return Err(StatementError::Typ(kind));
+        }
+        let body = if version == VERSION && Body::word(kind).is_some() {
+            let body = Body::take(kind, &mut fields)?;
+            fields.finish()?;
+            body
+        } else {
+            Body::Unknown { kind, version }
+        };
+        Ok(Self { id: id_of(bytes), common, body, bytes: bytes.to_vec(), sign1 })
+    }
+
+    /// Checks the signature against the issuer's candidate keys.
+    pub fn verify<'k>(&self, keys: impl IntoIterator<Item = &'k KeyEntry>) -> Result<&'k KeyEntry, StatementError> {
+        if self.sign1.protected.is_empty() {
+            // Made here and never parsed: look at the bytes as a receiver would.
+            return Statement::parse(&self.bytes)?.verify(keys);
+        }
+        let aad = format!("{}/1", typ_word(self.body.kind()));
+        Ok(self.sign1.verify(aad.as_bytes(), keys)?)
+    }
+
+    /// The signed bytes, exactly as received or made.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Id of statement bytes.
+pub fn id_of(bytes: &[u8]) -> StatementId {
+    StatementId(Sha256::digest(bytes).into())
+}
+
+fn encode_payload(common: &Common, body: &Body) -> Vec<u8> {
+    let version = match body {
+        Body::Unknown { version, .. } => *version,
+        _ => VERSION,
+    };
+    let map = MapBuilder::new()
+        .put(1, cbor::int(body.kind()))
+        .put(2, cbor::int(version))
+        .put(3, cbor::bytes(common.dossier.0))
+        .put(4, cbor::bytes(common.salt.0))
+        .put(5, cbor::text(common.issuer.as_str()))
+        .put(6, cbor::int(common.issued_at.0))
+        .put_opt(7, common.trial.then_some(cbor::Value::Bool(true)));
+    cbor::encode(&body.put(map).build())
+}
+
+/// Fields of every statement, from a decision.
+pub fn statement_common(
+    dossier: DossierId,
+    salt: Salt,
+    issuer: NodeName,
+    issued_at: UnixTime,
+    trial: bool,
+) -> Common {
+    Common { dossier, salt, issuer, issued_at, trial }
+}
