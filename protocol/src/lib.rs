@@ -24,6 +24,7 @@ pub mod name;
 pub mod office;
 pub mod policy;
 pub mod profile;
+pub mod proof;
 pub mod register;
 pub mod statement;
 pub mod store;

@@ -1,0 +1,357 @@
+//! The verifier's order (PROOFS §4.7), fail closed: text, Base45, strict CBOR, header, issuer and
+//! key, signature, times, then one word and its reason.
+
+use std::io::Read as _;
+
+use data_encoding::BASE64URL_NOPAD;
+
+use super::{
+    Amount, CLAIM_HOURS, CLAIM_IDENTITY, CWT, Claims, NAME_BYTES_MAX, PREFIX, RECORDERS_MAX, TEXT_CHARS_MAX,
+    TOKEN_BYTES_MAX,
+};
+use crate::base45;
+use crate::cbor::{self, CborError, Fields, Value};
+use crate::cose::{CoseError, Sign1, Typ};
+use crate::day::{Day, UnixTime};
+use crate::key::Role;
+use crate::member::Members;
+use crate::minutes::Minutes;
+use crate::name::NODE_NAME_BYTES_MAX;
+use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
+use crate::statement::body::node_name;
+
+/// Clock difference forgiven, seconds (PROOFS §4.7).
+const SKEW_SECONDS: i64 = 300;
+
+/// The word of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Valid as issued on its date.
+    Valid,
+    /// Forged, changed, or by nobody we know.
+    Invalid,
+    /// Genuine or not, this verifier cannot say.
+    CannotTell,
+}
+
+/// The reason of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Signature and times hold; whether it was revoked since is not known without a status list.
+    StatusUnknown,
+    /// Not a proof of ours: prefix, alphabet or length.
+    NotAProof,
+    /// Encoding rules are broken: it was made by hand or cut.
+    Malformed,
+    /// The signature does not verify: changed or forged.
+    Forged,
+    /// The issuer is not among the cards given.
+    UnknownIssuer,
+    /// The issuer is known, but no key of it has this id.
+    UnknownKey,
+    /// The key's window does not hold the date of issue, and nothing else proves the date.
+    DateUnproven,
+    /// Past its date.
+    Expired,
+    /// Dated in the future: compare the clocks.
+    FromFuture,
+    /// It holds a claim that only a newer version understands.
+    NewerVersion,
+    /// Peering with the issuer has ended.
+    IssuerRemoved,
+}
+
+impl Why {
+    /// Stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Why::StatusUnknown => "proof-status-unknown",
+            Why::NotAProof => "proof-not-a-proof",
+            Why::Malformed => "proof-malformed",
+            Why::Forged => "proof-forged",
+            Why::UnknownIssuer => "proof-unknown-issuer",
+            Why::UnknownKey => "proof-unknown-key",
+            Why::DateUnproven => "proof-date-unproven",
+            Why::Expired => "proof-expired",
+            Why::FromFuture => "proof-from-future",
+            Why::NewerVersion => "proof-newer-version",
+            Why::IssuerRemoved => "proof-issuer-removed",
+        }
+    }
+
+    /// The word this reason leads to.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Why::StatusUnknown => Verdict::Valid,
+            Why::NotAProof | Why::Malformed | Why::Forged | Why::UnknownIssuer | Why::UnknownKey => Verdict::Invalid,
+            Why::DateUnproven | Why::Expired | Why::FromFuture | Why::NewerVersion | Why::IssuerRemoved => {
+                Verdict::CannotTell
+            }
+        }
+    }
+}
+
+/// Result of a check. Claims are shown only when the signature holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Reason; [`Why::verdict`] gives the word.
+    pub why: Why,
+    /// What it states, when its signature verifies.
+    pub claims: Option<Claims>,
+}
+
+impl Verified {
+    fn no(why: Why) -> Self {
+        Self { why, claims: None }
+    }
+
+    /// The word.
+    pub fn verdict(&self) -> Verdict {
+        self.why.verdict()
+    }
+}
+
+/// Checks the text of a proof against cards, at `now`.
+pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
+    let token = match unpack(text) {
+        Ok(token) => token,
+        Err(why) => return Verified::no(why),
+    };
+    let sign1 = match Sign1::parse(&token, TOKEN_BYTES_MAX) {
+        Ok(sign1) => sign1,
+        Err(CoseError::Cbor(CborError::TooLarge { .. })) => return Verified::no(Why::NotAProof),
+        Err(_) => return Verified::no(Why::Malformed),
+    };
+    if sign1.typ != Some(Typ::Number(CWT)) {
+        return Verified::no(Why::Malformed);
+    }
+    if !sign1.unprotected.is_empty() {
+        // A receipt (P2) must never be ignored: this version cannot check it.
+        return Verified::no(Why::NewerVersion);
+    }
+    let claims = match read_claims(&sign1.payload) {
+        Ok(claims) => claims,
+        Err(why) => return Verified::no(why),
+    };
+    let Some(member) = trust.get(&claims.issuer) else { return Verified::no(Why::UnknownIssuer) };
+    let keys: Vec<_> = member.card.card.keys_of(Role::Proof).collect();
+    let key = match sign1.verify(&[], keys) {
+        Ok(key) => key,
+        Err(CoseError::NoKey) => return Verified::no(Why::UnknownKey),
+        Err(_) => return Verified::no(Why::Forged),
+    };
+    let why = judge_times(&claims, key.valid_at(claims.issued) && key.valid_at(now), now);
+    let why = if member.removed_at.is_some() { Why::IssuerRemoved } else { why };
+    Verified { why, claims: Some(claims) }
+}
+
+fn judge_times(claims: &Claims, key_counts: bool, now: UnixTime) -> Why {
+    if claims.issued.0 > now.0 + SKEW_SECONDS {
+        Why::FromFuture
+    } else if !key_counts {
+        Why::DateUnproven
+    } else if claims.expires.0 + SKEW_SECONDS < now.0 {
+        Why::Expired
+    } else {
+        Why::StatusUnknown
+    }
+}
+
+fn unpack(text: &str) -> Result<Vec<u8>, Why> {
+    let text = text.trim_matches(|c: char| c == '\r' || c == '\n' || c == '\u{feff}');
+    if text.len() > TEXT_CHARS_MAX {
+        return Err(Why::NotAProof);
+    }
+    let body = text.strip_prefix(PREFIX).ok_or(Why::NotAProof)?;
+    let bytes = base45::decode(body).map_err(|_| Why::NotAProof)?;
+    if base45::encode(&bytes) != body {
+        return Err(Why::NotAProof);
+    }
+    // Proofs made elsewhere may be zlib-packed; ours never are (it would make them longer).
+    if bytes.first() != Some(&0x78) {
+        return Ok(bytes);
+    }
+    let mut out = Vec::new();
+    let mut reader = flate2::read::ZlibDecoder::new(bytes.as_slice()).take(TOKEN_BYTES_MAX as u64 + 1);
+    reader.read_to_end(&mut out).map_err(|_| Why::Malformed)?;
+    let rest = reader.into_inner();
+    if out.len() > TOKEN_BYTES_MAX || rest.total_in() != bytes.len() as u64 {
+        return Err(Why::NotAProof);
+    }
+    Ok(out)
+}
+
+fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
+    let malformed = |_: CborError| Why::Malformed;
+    let value = cbor::decode(payload, TOKEN_BYTES_MAX).map_err(malformed)?;
+    let mut f = Fields::open(value).map_err(malformed)?;
+    let mut read = || -> Result<_, CborError> {
+        let issuer = node_name(&mut f, 1)?;
+        let subject = f.text(2, 64)?;
+        let subject = BASE64URL_NOPAD.decode(subject.as_bytes()).map_err(|_| CborError::WrongType(2))?;
+        let subject: [u8; 16] = subject.try_into().map_err(|_| CborError::WrongType(2))?;
+        let (expires, issued) = (UnixTime(f.int(4)?), UnixTime(f.int(6)?));
+        let full_name = f.opt(CLAIM_IDENTITY).map(full_name).transpose()?;
+        Ok((issuer, subject, expires, issued, full_name, f.need(CLAIM_HOURS)?))
+    };
+    let (issuer, subject, expires, issued, full_name, hours) = read().map_err(malformed)?;
+    // A claim that this version does not know (a status reference) is not ignored.
+    f.finish().map_err(|_| Why::NewerVersion)?;
+    let mut hours = Fields::open(hours).map_err(malformed)?;
+    if hours.uint(1).map_err(malformed)? != 1 {
+        return Err(Why::NewerVersion);
+    }
+    let mut read = || -> Result<_, CborError> {
+        let amount = match (hours.opt_uint(2)?, hours.opt_uint(3)?) {
+            (Some(n), None) => Amount::AtLeast(Minutes(n)),
+            (None, Some(n)) => Amount::Exact(Minutes(n)),
+            _ => return Err(CborError::WrongType(2)),
+        };
+        let days = hours.opt(4).map(days).transpose()?;
+        let epoch = hours.uint(5)?;
+        let recorders = hours.list(6, RECORDERS_MAX)?.into_iter().map(recorder).collect::<Result<_, _>>()?;
+        let number = hours.opt_text(7, SHORT_TEXT_BYTES_MAX)?;
+        Ok((amount, days, epoch, recorders, number, hours.flag(8)?))
+    };
+    let (amount, days, epoch, recorders, number, trial) = read().map_err(malformed)?;
+    refuse_critical(hours)?;
+    Ok(Claims { issuer, subject, issued, expires, full_name, amount, days, epoch, recorders, number, trial })
+}
+
+/// Keys below 24 that this version does not know are critical; 24 and above may be ignored.
+fn refuse_critical(hours: Fields) -> Result<(), Why> {
+    match hours.finish() {
+        Ok(()) => Ok(()),
+        // Keys are ordered: if the first unknown one is 24 or more, so are the others.
+        Err(CborError::UnknownField(label)) if label.parse::<i64>().is_ok_and(|n| n >= 24) => Ok(()),
+        Err(_) => Err(Why::NewerVersion),
+    }
+}
+
+fn full_name(value: Value) -> Result<String, CborError> {
+    let mut f = Fields::open(value)?;
+    let name = f.text(4, NAME_BYTES_MAX)?;
+    f.finish()?;
+    Ok(name)
+}
+
+fn days(value: Value) -> Result<(Day, Day), CborError> {
+    let Value::Array(items) = value else { return Err(CborError::WrongType(4)) };
+    let [first, last] = items.as_slice() else { return Err(CborError::WrongType(4)) };
+    let day = |v| i32::try_from(cbor::as_int(v, 4)?).map(Day).map_err(|_| CborError::WrongType(4));
+    Ok((day(first)?, day(last)?))
+}
+
+fn recorder(value: Value) -> Result<(crate::name::NodeName, Option<Minutes>), CborError> {
+    let Value::Array(pair) = value else { return Err(CborError::WrongType(6)) };
+    let mut items = pair.into_iter();
+    let name = cbor::as_text(items.next().ok_or(CborError::WrongType(6))?, 6, NODE_NAME_BYTES_MAX)?;
+    let name = crate::name::NodeName::parse(&name).map_err(|_| CborError::WrongType(6))?;
+    let minutes = items.next().map(|v| cbor::as_uint(&v, 6).map(Minutes)).transpose()?;
+    if items.next().is_some() { Err(CborError::WrongType(6)) } else { Ok((name, minutes)) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::card::{Card, NodeKind};
+    use crate::division::DivisionCode;
+    use crate::key::{KeyEntry, Signer, SoftSigner};
+    use crate::member::Member;
+    use crate::name::NodeName;
+    use crate::proof::{Amount, issue, issue_with_alg};
+
+    const ISSUED: UnixTime = UnixTime(1_795_000_000);
+
+    fn signer(role: Role) -> SoftSigner {
+        SoftSigner::from_seed(&[role as u8; 32])
+    }
+
+    fn trust() -> Members {
+        let keys = Role::ALL
+            .into_iter()
+            .map(|role| KeyEntry::new(role, signer(role).public(), UnixTime(0), None).unwrap())
+            .collect();
+        let card = Card {
+            name: NodeName::parse("dali").unwrap(),
+            title_zh: "大理".into(),
+            title_en: "Dali".into(),
+            division: DivisionCode(532_900),
+            kind: NodeKind::Prefecture,
+            keys,
+            addresses: vec![],
+            contact: String::new(),
+            made_at: UnixTime(0),
+            trial: false,
+        };
+        let mut trust = Members::default();
+        trust.insert(Member { card: card.sign(&signer(Role::Statement)).unwrap(), removed_at: None });
+        trust
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            issuer: NodeName::parse("dali").unwrap(),
+            subject: [7; 16],
+            issued: ISSUED,
+            expires: UnixTime(ISSUED.0 + 365 * 86_400),
+            full_name: Some("岩温·罕".into()),
+            amount: Amount::AtLeast(Minutes(18_000)),
+            days: Some((Day(20_000), Day(20_700))),
+            epoch: 1,
+            recorders: vec![(NodeName::parse("kunming").unwrap(), None)],
+            number: None,
+            trial: false,
+        }
+    }
+
+    #[test]
+    fn a_proof_is_valid_as_issued_and_its_text_fits_the_qr_alphabet() {
+        let text = issue(&signer(Role::Proof), &claims()).unwrap();
+        let checked = verify(&text, &trust(), ISSUED);
+        assert_eq!((checked.why, checked.claims), (Why::StatusUnknown, Some(claims())));
+        for alg in [crate::key::ALG_EDDSA, crate::key::ALG_ED25519] {
+            let text = issue_with_alg(&signer(Role::Proof), alg, &claims()).unwrap();
+            assert_eq!(verify(&text, &trust(), ISSUED).verdict(), Verdict::Valid);
+        }
+    }
+
+    #[test]
+    fn every_changed_character_is_noticed() {
+        let text = issue(&signer(Role::Proof), &claims()).unwrap();
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert_ne!(verify(&changed, &trust(), ISSUED).verdict(), Verdict::Valid, "character {at}");
+        }
+    }
+
+    #[test]
+    fn each_doubt_has_its_own_word() {
+        let text = issue(&signer(Role::Proof), &claims()).unwrap();
+        let why = |text: &str, trust: &Members, now| verify(text, trust, now).why;
+        assert_eq!(why(&text, &Members::default(), ISSUED), Why::UnknownIssuer);
+        assert_eq!(why(&text, &trust(), UnixTime(ISSUED.0 + 366 * 86_400)), Why::Expired);
+        assert_eq!(why(&text, &trust(), UnixTime(ISSUED.0 - 3_600)), Why::FromFuture);
+        assert_eq!(why("HC1:ABC", &trust(), ISSUED), Why::NotAProof);
+        // Signed by the statement key: right node, wrong role.
+        let other = issue(&signer(Role::Statement), &claims()).unwrap();
+        assert_eq!(why(&other, &trust(), ISSUED), Why::UnknownKey);
+    }
+
+    #[test]
+    fn a_zlib_packed_proof_is_read_and_a_bomb_is_not() {
+        use std::io::Write as _;
+        let pack = |bytes: &[u8]| {
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+            encoder.write_all(bytes).unwrap();
+            format!("{PREFIX}{}", base45::encode(&encoder.finish().unwrap()))
+        };
+        let text = issue(&signer(Role::Proof), &claims()).unwrap();
+        let token = base45::decode(&text[4..]).unwrap();
+        assert_eq!(verify(&pack(&token), &trust(), ISSUED).verdict(), Verdict::Valid);
+        assert_eq!(verify(&pack(&vec![0; 100_000]), &trust(), ISSUED).why, Why::NotAProof);
+    }
+}
