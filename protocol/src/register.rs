@@ -28,6 +28,8 @@ pub struct Made {
     pub flags: Vec<&'static str>,
     /// Something stands in the outbox.
     pub wake: bool,
+    /// The dossier after it, when it is held here; for the caller's cache.
+    pub dossier: Option<Dossier>,
 }
 
 /// Starts a dossier: a fresh key, and the consent that begins its chain.
@@ -152,7 +154,8 @@ pub fn record(
     }
     let statement = office.state(fresh, dossier, &Body::Attestation(Box::new(attestation)))?;
     appender.append(&statement)?;
-    Ok(Made { batch: appender.finish().0, statement, flags, wake: false })
+    let (batch, dossier) = appender.finish();
+    Ok(Made { batch, statement, flags, wake: false, dossier: Some(dossier) })
 }
 
 /// Key of what this node issued for a dossier held elsewhere, by item.
@@ -178,7 +181,7 @@ fn record_away(
     batch.expect.push(crate::store::Expect::Absent(key.clone()));
     ledger::set(&mut batch, key, statement.id.0.to_vec());
     send(office, &mut batch, custodian, &statement)?;
-    Ok(Made { batch, statement, flags, wake: true })
+    Ok(Made { batch, statement, flags, wake: true, dossier: None })
 }
 
 /// Stores an own statement about a dossier held elsewhere and posts it to the custodian.
@@ -265,7 +268,8 @@ fn change(
         Ok(mut appender) => {
             let statement = office.state(fresh, dossier, body)?;
             appender.append(&statement)?;
-            Ok(Made { batch: appender.finish().0, statement, flags: vec![], wake: false })
+            let (batch, dossier) = appender.finish();
+            Ok(Made { batch, statement, flags: vec![], wake: false, dossier: Some(dossier) })
         }
         Err(DecideError::Rule("dossier-moved" | "dossier-unknown")) => {
             let already = Key::new(Table::Index, [&b"v"[..], dossier.as_bytes(), target.as_bytes()].concat());
@@ -284,7 +288,7 @@ fn change(
                 ledger::set(&mut batch, already, statement.id.0.to_vec());
             }
             send(office, &mut batch, &custodian, &statement)?;
-            Ok(Made { batch, statement, flags: vec![], wake: true })
+            Ok(Made { batch, statement, flags: vec![], wake: true, dossier: None })
         }
         Err(error) => Err(error),
     }
