@@ -8,9 +8,11 @@
 use std::fmt;
 
 pub mod conformance;
+pub mod error;
 pub mod oracle;
 pub mod overlay;
 
+pub use error::{CommitError, Limit, StoreError};
 pub use oracle::Oracle;
 pub use overlay::Overlay;
 
@@ -145,10 +147,7 @@ pub struct Key {
 impl Key {
     /// Puts a table and a key together.
     pub fn new(table: Table, key: impl Into<Vec<u8>>) -> Self {
-        Self {
-            table,
-            key: key.into(),
-        }
+        Self { table, key: key.into() }
     }
 }
 
@@ -248,12 +247,7 @@ impl Batch {
     }
 
     /// Adds a record or replaces it.
-    pub fn set(
-        &mut self,
-        table: Table,
-        key: impl Into<Vec<u8>>,
-        value: impl Into<Vec<u8>>,
-    ) -> &mut Self {
+    pub fn set(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> &mut Self {
         self.put.push(Put::Set(Key::new(table, key), value.into()));
         self
     }
@@ -289,12 +283,7 @@ impl Batch {
     }
 
     /// Demands what was read: these bytes, or no record for `None`.
-    pub fn expect_read(
-        &mut self,
-        table: Table,
-        key: impl Into<Vec<u8>>,
-        read: Option<&[u8]>,
-    ) -> &mut Self {
+    pub fn expect_read(&mut self, table: Table, key: impl Into<Vec<u8>>, read: Option<&[u8]>) -> &mut Self {
         match read {
             Some(value) => self.expect_equals(table, key, value),
             None => self.expect_absent(table, key),
@@ -302,12 +291,7 @@ impl Batch {
     }
 
     /// Adds a record that must not exist yet.
-    pub fn insert(
-        &mut self,
-        table: Table,
-        key: impl Into<Vec<u8>>,
-        value: impl Into<Vec<u8>>,
-    ) -> &mut Self {
+    pub fn insert(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> &mut Self {
         let key = key.into();
         self.expect_absent(table, key.clone());
         self.set(table, key, value)
@@ -321,9 +305,7 @@ impl Batch {
     pub fn merge(&mut self, other: Self) -> &mut Self {
         for expect in other.expect {
             let mut own = self.put.iter().rev();
-            let met = own
-                .find(|put| put.key() == expect.key())
-                .is_some_and(|put| expect.holds(put.value()));
+            let met = own.find(|put| put.key() == expect.key()).is_some_and(|put| expect.holds(put.value()));
             if !met {
                 self.expect.push(expect);
             }
@@ -339,14 +321,8 @@ impl Batch {
 
     /// Bytes of all keys and values.
     pub fn bytes(&self) -> usize {
-        let expects = self
-            .expect
-            .iter()
-            .map(|e| e.key().key.len() + e.value_len());
-        let puts = self
-            .put
-            .iter()
-            .map(|p| p.key().key.len() + p.value().map_or(0, <[u8]>::len));
+        let expects = self.expect.iter().map(|e| e.key().key.len() + e.value_len());
+        let puts = self.put.iter().map(|p| p.key().key.len() + p.value().map_or(0, <[u8]>::len));
         expects.chain(puts).sum()
     }
 
@@ -376,133 +352,6 @@ impl Batch {
             }
         }
         Ok(())
-    }
-}
-
-/// A limit of this module that was passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// [`KEY_BYTES_MAX`].
-    Key,
-    /// [`VALUE_BYTES_MAX`].
-    Value,
-    /// [`BATCH_PUTS_MAX`].
-    Puts,
-    /// [`BATCH_EXPECTS_MAX`].
-    Expects,
-    /// [`BATCH_BYTES_MAX`].
-    Batch,
-    /// [`SCAN_ITEMS_MAX`].
-    Scan,
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Key => "bytes in a key",
-            Self::Value => "bytes in a value",
-            Self::Puts => "puts in a batch",
-            Self::Expects => "expectations in a batch",
-            Self::Batch => "bytes in a batch",
-            Self::Scan => "items in a scan",
-        })
-    }
-}
-
-/// Why a read gave no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// A limit of this module was passed by the caller.
-    #[error("{found} {limit}, at most {max} allowed")]
-    Limit {
-        /// Which limit.
-        limit: Limit,
-        /// What was asked for.
-        found: usize,
-        /// What is allowed.
-        max: usize,
-    },
-    /// The stored bytes are not those that were written.
-    #[error("stored record {key} is damaged: its checksum does not match")]
-    Damaged {
-        /// Where.
-        key: Key,
-    },
-    /// The engine failed; the words are its own.
-    #[error("store engine failed: {0}")]
-    Engine(String),
-}
-
-impl StoreError {
-    /// The stable code of the error.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Limit { .. } => "store-limit",
-            Self::Damaged { .. } => "store-damaged",
-            Self::Engine(_) => "store-engine",
-        }
-    }
-}
-
-/// Why a batch was not written. Nothing of it is in the store, unless the variant says otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// An expectation did not hold: read again and decide again.
-    #[error("record {key} is not as expected")]
-    Conflict {
-        /// The first key that was not as expected.
-        key: Key,
-    },
-    /// A limit of this module was passed by the caller.
-    #[error("{found} {limit}, at most {max} allowed")]
-    Limit {
-        /// Which limit.
-        limit: Limit,
-        /// What was asked for.
-        found: usize,
-        /// What is allowed.
-        max: usize,
-    },
-    /// The disk has no room; reads go on and writes resume when there is room again.
-    #[error("disk full: {free_bytes} bytes free, {needed_bytes} needed")]
-    Full {
-        /// Bytes free where the store lies.
-        free_bytes: u64,
-        /// Bytes that must be free.
-        needed_bytes: u64,
-    },
-    /// A record that was expected something of is damaged.
-    #[error("stored record {key} is damaged: its checksum does not match")]
-    Damaged {
-        /// Where.
-        key: Key,
-    },
-    /// The engine failed; the words are its own. Whether the batch is in the store is unknown:
-    /// read again before deciding again.
-    #[error("store engine failed: {0}")]
-    Engine(String),
-}
-
-impl CommitError {
-    /// The stable code of the error.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Conflict { .. } => "store-conflict",
-            Self::Limit { .. } => "store-limit",
-            Self::Full { .. } => "store-full",
-            Self::Damaged { .. } => "store-damaged",
-            Self::Engine(_) => "store-engine",
-        }
-    }
-}
-
-impl From<StoreError> for CommitError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Limit { limit, found, max } => Self::Limit { limit, found, max },
-            StoreError::Damaged { key } => Self::Damaged { key },
-            StoreError::Engine(words) => Self::Engine(words),
-        }
     }
 }
 

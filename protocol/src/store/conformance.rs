@@ -5,8 +5,8 @@
 //! engine keeps its bytes.
 
 use super::{
-    BATCH_BYTES_MAX, BATCH_PUTS_MAX, Batch, CommitError, Item, KEY_BYTES_MAX, Key, Oracle, Overlay,
-    Read, SCAN_ITEMS_MAX, Store, StoreError, Table, VALUE_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_PUTS_MAX, Batch, CommitError, Item, KEY_BYTES_MAX, Key, Oracle, Overlay, Read,
+    SCAN_ITEMS_MAX, Store, StoreError, Table, VALUE_BYTES_MAX,
 };
 
 /// Makes stores of one engine.
@@ -30,10 +30,7 @@ type Check = fn(&mut dyn Harness) -> Result<(), Failure>;
 
 const CHECKS: [(&str, Check); 7] = [
     ("a put is read back, also after reopening", put_is_read_back),
-    (
-        "a batch is written whole or not at all",
-        whole_or_not_at_all,
-    ),
+    ("a batch is written whole or not at all", whole_or_not_at_all),
     ("every expectation is checked before any put", expects_first),
     ("scans ascend, page and stay in their prefix", scans),
     ("the last record of a prefix is found", last_of_prefix),
@@ -84,13 +81,7 @@ pub fn same_state(store: &dyn Store, oracle: &Oracle) -> Result<(), Failure> {
         .map_err(|e| e.to_string())?;
     }
     let right = oracle.dump();
-    ensure(found == right, || {
-        format!(
-            "{} records, not the {} right ones",
-            found.len(),
-            right.len()
-        )
-    })
+    ensure(found == right, || format!("{} records, not the {} right ones", found.len(), right.len()))
 }
 
 /// A small generator of numbers: SplitMix64, so that a seed is enough to play a run again.
@@ -125,9 +116,7 @@ fn random_table(dice: &mut Dice) -> Table {
 // A small alphabet, with the edge 0xFF, so that keys repeat and prefix each other.
 fn random_key(dice: &mut Dice) -> Vec<u8> {
     let len = dice.below(4) as usize;
-    (0..len)
-        .map(|_| [0, 1, 2, 0xFE, 0xFF][dice.below(5) as usize])
-        .collect()
+    (0..len).map(|_| [0, 1, 2, 0xFE, 0xFF][dice.below(5) as usize]).collect()
 }
 
 fn random_value(dice: &mut Dice) -> Vec<u8> {
@@ -174,22 +163,12 @@ fn same_reads(store: &dyn Read, right: &dyn Read, dice: &mut Dice) -> Result<(),
     let limit = dice.below(9) as usize;
     let a = store.scan(table, &prefix, after, limit);
     let b = right.scan(table, &prefix, after, limit);
-    ensure(a == b, || {
-        format!("scan {table} {prefix:?} after {after:?} limit {limit} differs")
-    })
+    ensure(a == b, || format!("scan {table} {prefix:?} after {after:?} limit {limit} differs"))
 }
 
-fn same_overlay(
-    store: &dyn Store,
-    oracle: &Oracle,
-    batch: &Batch,
-    dice: &mut Dice,
-) -> Result<(), Failure> {
+fn same_overlay(store: &dyn Store, oracle: &Oracle, batch: &Batch, dice: &mut Dice) -> Result<(), Failure> {
     let written = oracle.clone();
-    let puts = Batch {
-        expect: Vec::new(),
-        put: batch.put.clone(),
-    };
+    let puts = Batch { expect: Vec::new(), put: batch.put.clone() };
     written.commit(puts).map_err(|e| e.to_string())?;
     let overlay = Overlay::new(store, batch);
     same_reads(&overlay, &written, dice).map_err(|why| format!("overlay: {why}"))
@@ -201,9 +180,7 @@ fn put_is_read_back(harness: &mut dyn Harness) -> Result<(), Failure> {
     batch.set(Table::Meta, "a", "1").set(Table::Meta, "", "");
     batch.set(Table::Held, "a", "first");
     batch.set(Table::Held, "a", "second");
-    batch
-        .set(Table::Peer, "gone", "x")
-        .delete(Table::Peer, "gone");
+    batch.set(Table::Peer, "gone", "x").delete(Table::Peer, "gone");
     ok(store.commit(batch))?;
     for round in ["before", "after"] {
         let state = [
@@ -230,10 +207,9 @@ fn whole_or_not_at_all(harness: &mut dyn Harness) -> Result<(), Failure> {
     batch.set(Table::Head, "a", "1");
     batch.expect_present(Table::Head, "missing");
     let told = store.commit(batch);
-    ensure(
-        matches!(&told, Err(CommitError::Conflict { key }) if key.key == b"missing"),
-        || format!("a broken expectation gave {told:?}"),
-    )?;
+    ensure(matches!(&told, Err(CommitError::Conflict { key }) if key.key == b"missing"), || {
+        format!("a broken expectation gave {told:?}")
+    })?;
     let store = harness.reopen(store);
     let found = ok(store.get(Table::Head, b"a"))?;
     ensure(found.is_none(), || "a refused batch left a record".into())
@@ -262,42 +238,25 @@ fn scans(harness: &mut dyn Harness) -> Result<(), Failure> {
     let store = harness.fresh();
     let mut batch = Batch::new();
     for n in 0..300_u16 {
-        batch.set(
-            Table::Chain,
-            [b"p".as_slice(), &n.to_be_bytes()].concat(),
-            "v",
-        );
+        batch.set(Table::Chain, [b"p".as_slice(), &n.to_be_bytes()].concat(), "v");
     }
-    batch
-        .set(Table::Chain, "o", "before")
-        .set(Table::Chain, "q", "behind");
+    batch.set(Table::Chain, "o", "before").set(Table::Chain, "q", "behind");
     ok(store.commit(batch))?;
     let mut seen = 0_u16;
-    ok(super::scan_all::<StoreError>(
-        &*store,
-        Table::Chain,
-        b"p",
-        |key, _| {
-            if key == [b"p".as_slice(), &seen.to_be_bytes()].concat() {
-                seen += 1;
-            }
-            Ok(())
-        },
-    ))?;
+    ok(super::scan_all::<StoreError>(&*store, Table::Chain, b"p", |key, _| {
+        if key == [b"p".as_slice(), &seen.to_be_bytes()].concat() {
+            seen += 1;
+        }
+        Ok(())
+    }))?;
     ensure(seen == 300, || format!("paging saw {seen} of 300 in order"))?;
     let keys = |items: Vec<Item>| items.into_iter().map(|(k, _)| k).collect::<Vec<_>>();
     let behind = keys(ok(store.scan(Table::Chain, b"", Some(b"p\xFF"), 9))?);
-    ensure(behind == [b"q".to_vec()], || {
-        format!("after a gap: {behind:?}")
-    })?;
+    ensure(behind == [b"q".to_vec()], || format!("after a gap: {behind:?}"))?;
     let early = keys(ok(store.scan(Table::Chain, b"p", Some(b"a"), 1))?);
-    ensure(early == [b"p\x00\x00".to_vec()], || {
-        format!("after below the prefix: {early:?}")
-    })?;
+    ensure(early == [b"p\x00\x00".to_vec()], || format!("after below the prefix: {early:?}"))?;
     let none = ok(store.scan(Table::Chain, b"p", Some(b"q"), 9))?;
-    ensure(none.is_empty(), || {
-        "after behind the prefix gave records".into()
-    })?;
+    ensure(none.is_empty(), || "after behind the prefix gave records".into())?;
     let none = ok(store.scan(Table::Chain, b"", None, 0))?;
     ensure(none.is_empty(), || "limit 0 gave records".into())
 }
@@ -305,25 +264,14 @@ fn scans(harness: &mut dyn Harness) -> Result<(), Failure> {
 fn last_of_prefix(harness: &mut dyn Harness) -> Result<(), Failure> {
     let store = harness.fresh();
     let mut batch = Batch::new();
-    batch
-        .set(Table::Chain, [1, 1], "a")
-        .set(Table::Chain, [1, 0xFF, 0xFF], "b");
-    batch
-        .set(Table::Chain, [0xFF, 0xFF], "c")
-        .set(Table::Beside, [1], "d");
+    batch.set(Table::Chain, [1, 1], "a").set(Table::Chain, [1, 0xFF, 0xFF], "b");
+    batch.set(Table::Chain, [0xFF, 0xFF], "c").set(Table::Beside, [1], "d");
     ok(store.commit(batch))?;
-    let cases: [(&[u8], Option<&str>); 5] = [
-        (&[], Some("c")),
-        (&[1], Some("b")),
-        (&[1, 1], Some("a")),
-        (&[0xFF], Some("c")),
-        (&[2], None),
-    ];
+    let cases: [(&[u8], Option<&str>); 5] =
+        [(&[], Some("c")), (&[1], Some("b")), (&[1, 1], Some("a")), (&[0xFF], Some("c")), (&[2], None)];
     for (prefix, value) in cases {
         let found = ok(store.last(Table::Chain, prefix))?.map(|(_, v)| v);
-        ensure(found.as_deref() == value.map(str::as_bytes), || {
-            format!("last of {prefix:?} is {found:?}")
-        })?;
+        ensure(found.as_deref() == value.map(str::as_bytes), || format!("last of {prefix:?} is {found:?}"))?;
     }
     Ok(())
 }
@@ -333,18 +281,12 @@ fn limits(harness: &mut dyn Harness) -> Result<(), Failure> {
     let key = [7; KEY_BYTES_MAX];
     let mut batch = Batch::new();
     for n in 0..=20 {
-        batch.set(
-            Table::Meta,
-            [key[1..].to_vec(), vec![n]].concat(),
-            vec![n; VALUE_BYTES_MAX],
-        );
+        batch.set(Table::Meta, [key[1..].to_vec(), vec![n]].concat(), vec![n; VALUE_BYTES_MAX]);
     }
     ok(store.commit(batch))?;
     let store = harness.reopen(store);
     let found = ok(store.get(Table::Meta, &key))?;
-    ensure(found == Some(vec![7; VALUE_BYTES_MAX]), || {
-        "the largest value is lost".into()
-    })?;
+    ensure(found == Some(vec![7; VALUE_BYTES_MAX]), || "the largest value is lost".into())?;
     let one = |key: &[u8], len: usize| {
         let mut batch = Batch::new();
         batch.set(Table::Meta, key, vec![0; len]);
@@ -366,14 +308,10 @@ fn limits(harness: &mut dyn Harness) -> Result<(), Failure> {
     ];
     for (name, batch) in refused {
         let told = store.commit(batch);
-        ensure(matches!(told, Err(CommitError::Limit { .. })), || {
-            format!("too many {name} gave {told:?}")
-        })?;
+        ensure(matches!(told, Err(CommitError::Limit { .. })), || format!("too many {name} gave {told:?}"))?;
     }
     let told = store.scan(Table::Meta, b"", None, SCAN_ITEMS_MAX + 1);
-    ensure(matches!(told, Err(StoreError::Limit { .. })), || {
-        "a boundless scan was made".into()
-    })
+    ensure(matches!(told, Err(StoreError::Limit { .. })), || "a boundless scan was made".into())
 }
 
 fn tables_apart(harness: &mut dyn Harness) -> Result<(), Failure> {
@@ -387,18 +325,12 @@ fn tables_apart(harness: &mut dyn Harness) -> Result<(), Failure> {
     for table in Table::ALL {
         let items = ok(store.scan(table, &[0xFF], None, 9))?;
         let right = vec![(vec![0xFF; 3], vec![table.number()])];
-        ensure(items == right, || {
-            format!("{table} holds {} records", items.len())
-        })?;
+        ensure(items == right, || format!("{table} holds {} records", items.len()))?;
         let last = ok(store.last(table, &[]))?;
-        ensure(last.as_ref() == right.first(), || {
-            format!("last of {table} is another")
-        })?;
+        ensure(last.as_ref() == right.first(), || format!("last of {table} is another"))?;
     }
     let after = ok(store.scan(Table::Meta, b"", None, 9))?.len();
-    ensure(after == before + 1, || {
-        "meta holds records of others".into()
-    })
+    ensure(after == before + 1, || "meta holds records of others".into())
 }
 
 fn ok<T, E: std::error::Error>(result: Result<T, E>) -> Result<T, Failure> {

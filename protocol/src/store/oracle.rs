@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{
-    Batch, CommitError, Item, Key, Put, Read, Store, StoreError, Table, check_scan, prefix_end,
-};
+use super::{Batch, CommitError, Item, Key, Put, Read, Store, StoreError, Table, check_scan, prefix_end};
 
 /// The records themselves: a state that can be read, so that one lock covers check and change.
 #[derive(Debug, Clone, Default)]
@@ -30,10 +28,7 @@ impl Oracle {
     /// Every record in order, to compare two stores.
     pub fn dump(&self) -> Vec<(Key, Vec<u8>)> {
         let map = self.lock();
-        map.0
-            .iter()
-            .map(|((t, k), v)| (Key::new(*t, k.clone()), v.clone()))
-            .collect()
+        map.0.iter().map(|((t, k), v)| (Key::new(*t, k.clone()), v.clone())).collect()
     }
 
     // Nothing panics between two changes of the map, so a poisoned lock still guards a whole map.
@@ -45,9 +40,7 @@ impl Oracle {
 impl Clone for Oracle {
     /// A second store with the same records, independent from then on.
     fn clone(&self) -> Self {
-        Self {
-            map: Mutex::new(self.lock().clone()),
-        }
+        Self { map: Mutex::new(self.lock().clone()) }
     }
 }
 

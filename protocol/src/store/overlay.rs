@@ -18,10 +18,7 @@ pub struct Overlay<'a, R: Read + ?Sized> {
 impl<'a, R: Read + ?Sized> Overlay<'a, R> {
     /// Shows `batch` over `base`. The expectations of the batch are not looked at.
     pub fn new(base: &'a R, batch: &Batch) -> Self {
-        let mut overlay = Self {
-            base,
-            puts: BTreeMap::new(),
-        };
+        let mut overlay = Self { base, puts: BTreeMap::new() };
         overlay.add(batch);
         overlay
     }
@@ -119,10 +116,8 @@ impl<R: Read + ?Sized> Read for Overlay<'_, R> {
 
     fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Item>, StoreError> {
         let base = self.last_untouched(table, prefix)?;
-        let own = self
-            .own(table, prefix, None)
-            .filter_map(|(k, v)| v.map(|v| (k.to_vec(), v.to_vec())))
-            .last();
+        let own =
+            self.own(table, prefix, None).filter_map(|(k, v)| v.map(|v| (k.to_vec(), v.to_vec()))).last();
         Ok(match (base, own) {
             (Some(a), Some(b)) => Some(if a.0 >= b.0 { a } else { b }),
             (a, b) => a.or(b),

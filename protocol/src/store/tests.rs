@@ -44,10 +44,7 @@ impl Store for Torn {
     fn commit(&self, batch: Batch) -> Result<(), CommitError> {
         batch.check_limits()?;
         for put in batch.put.clone() {
-            let one = Batch {
-                expect: Vec::new(),
-                put: vec![put],
-            };
+            let one = Batch { expect: Vec::new(), put: vec![put] };
             self.0.commit(one)?;
         }
         batch.check_expects(&self.0)
@@ -94,16 +91,10 @@ fn table_numbers_are_stable_and_ascend() {
 #[test]
 fn merging_drops_only_expectations_that_the_first_batch_meets() {
     let mut first = Batch::new();
-    first
-        .expect_absent(Table::Head, "a")
-        .set(Table::Head, "a", "1");
+    first.expect_absent(Table::Head, "a").set(Table::Head, "a", "1");
     let mut second = Batch::new();
-    second
-        .expect_equals(Table::Head, "a", "1")
-        .set(Table::Head, "a", "2");
-    second
-        .expect_absent(Table::Head, "b")
-        .set(Table::Head, "b", "1");
+    second.expect_equals(Table::Head, "a", "1").set(Table::Head, "a", "2");
+    second.expect_absent(Table::Head, "b").set(Table::Head, "b", "1");
     let mut both = first.clone();
     both.merge(second.clone());
     let store = Oracle::new();
@@ -118,9 +109,7 @@ fn merging_drops_only_expectations_that_the_first_batch_meets() {
 
 #[test]
 fn an_error_shows_no_more_than_sixteen_bytes_of_a_key() {
-    let conflict = CommitError::Conflict {
-        key: Key::new(Table::Profile, [0xAB; 40]),
-    };
+    let conflict = CommitError::Conflict { key: Key::new(Table::Profile, [0xAB; 40]) };
     let words = conflict.to_string();
     assert!(words.contains(&"ab".repeat(16)) && !words.contains(&"ab".repeat(17)));
     assert_eq!(conflict.code(), "store-conflict");

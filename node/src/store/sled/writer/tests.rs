@@ -1,0 +1,114 @@
+//! What becomes of a group when the engine fails half-way: each fate is made by hand here.
+
+#![allow(clippy::unwrap_used)]
+
+use tempfile::TempDir;
+use yunling_protocol::store::{Batch, Read, Store, Table};
+
+use super::super::state::guarded;
+use super::super::{Options, SledStore};
+use super::*;
+
+fn open(home: &TempDir) -> SledStore {
+    let options = Options { ballast_bytes: 0, ..Options::default() };
+    let store = SledStore::open(home.path(), b"owner", options).unwrap();
+    let mut batch = Batch::new();
+    batch.set(Table::Head, "a", "old").set(Table::Head, "b", "old");
+    store.commit(batch).unwrap();
+    store
+}
+
+fn writer(store: &SledStore) -> Writer {
+    let file = store.shared.home.data_file().unwrap();
+    Writer::new(Arc::clone(&store.shared), file)
+}
+
+fn values(pairs: &[(&str, Option<&str>)]) -> Values {
+    let raw = |(key, value): &(&str, Option<&str>)| {
+        let key = raw_key(Table::Head, key.as_bytes());
+        let stored = value.map(|value| encode(&key, value.as_bytes()));
+        (key, stored)
+    };
+    pairs.iter().map(raw).collect()
+}
+
+fn shown(store: &SledStore) -> Vec<String> {
+    let items = store.scan(Table::Head, &[], None, 9).unwrap();
+    items.into_iter().map(|(key, value)| String::from_utf8([key, value].concat()).unwrap()).collect()
+}
+
+/// Leaves `applied` of the group a=new, b=gone, c=new in the tree, as a failed write would.
+fn fail_after(store: &SledStore, applied: &[&str], answered: bool) -> Writer {
+    let group = values(&[("a", Some("new")), ("b", None), ("c", Some("new"))]);
+    let undo = values(&[("a", Some("old")), ("b", Some("old")), ("c", None)]);
+    let mut writer = writer(store);
+    store.shared.write().cover(undo);
+    let part = group
+        .iter()
+        .filter(|(key, _)| applied.iter().any(|a| key.ends_with(a.as_bytes())))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    writer.apply(&part).unwrap();
+    assert_eq!(shown(store), ["aold", "bold"], "a failed group is shown");
+    writer.wait_for("test");
+    writer.pending = Some(Pending { puts: group, answered });
+    writer
+}
+
+#[test]
+fn a_group_that_did_not_arrive_is_gone() {
+    let home = TempDir::new().unwrap();
+    let store = open(&home);
+    let mut writer = fail_after(&store, &[], false);
+    assert_eq!(writer.heal(), Fate::Gone);
+    assert_eq!(shown(&store), ["aold", "bold"]);
+    assert_eq!(store.health(), Health::Good);
+}
+
+#[test]
+fn a_group_that_arrived_whole_is_durable() {
+    let home = TempDir::new().unwrap();
+    let store = open(&home);
+    let mut writer = fail_after(&store, &["a", "b", "c"], false);
+    assert_eq!(writer.heal(), Fate::Durable);
+    assert_eq!(shown(&store), ["anew", "cnew"]);
+}
+
+#[test]
+fn a_torn_group_is_taken_back() {
+    let home = TempDir::new().unwrap();
+    let store = open(&home);
+    let mut writer = fail_after(&store, &["a", "b"], false);
+    assert_eq!(writer.heal(), Fate::Gone);
+    assert_eq!(shown(&store), ["aold", "bold"]);
+}
+
+#[test]
+fn a_group_that_was_answered_with_an_error_is_taken_back() {
+    let home = TempDir::new().unwrap();
+    let store = open(&home);
+    let mut writer = fail_after(&store, &["a", "b", "c"], true);
+    assert_eq!(writer.heal(), Fate::Gone);
+    drop(writer);
+    assert_eq!(shown(&store), ["aold", "bold"]);
+    drop(store);
+    let options = Options::default();
+    let store = SledStore::open(home.path(), b"owner", options).unwrap();
+    assert_eq!(shown(&store), ["aold", "bold"]);
+}
+
+#[test]
+fn a_panic_of_the_engine_stops_writes_and_keeps_reads() {
+    let home = TempDir::new().unwrap();
+    let store = open(&home);
+    let mut writer = fail_after(&store, &["a"], false);
+    let fault = guarded::<()>(|| panic!("broken on purpose")).unwrap_err();
+    let error = writer.failed(fault, Values::new()).unwrap_err();
+    assert!(error.to_string().contains("broken on purpose"));
+    assert!(error.to_string().contains("start the node again"));
+    assert_eq!(shown(&store), ["aold", "bold"]);
+    let mut batch = Batch::new();
+    batch.set(Table::Head, "d", "new");
+    assert_eq!(store.commit(batch).unwrap_err().code(), "store-engine");
+    assert!(matches!(store.health(), Health::Stopped { .. }));
+}
