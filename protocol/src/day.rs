@@ -57,6 +57,11 @@ impl Day {
         (year as i32, month, day)
     }
 
+    /// The day a moment lies in.
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        UnixTime(seconds).day()
+    }
+
     /// Year.
     pub fn year(self) -> i32 {
         self.ymd().0
@@ -145,7 +150,9 @@ mod tests {
 
     #[test]
     fn days_go_there_and_back_and_know_their_weekday() {
-        for (y, m, d, n) in [(1970, 1, 1, 0), (2000, 2, 29, 11_016), (2026, 11, 24, 20_781), (1900, 1, 1, -25_567)] {
+        for (y, m, d, n) in
+            [(1970, 1, 1, 0), (2000, 2, 29, 11_016), (2026, 11, 24, 20_781), (1900, 1, 1, -25_567)]
+        {
             let day = Day::from_ymd(y, m, d).expect("a real day");
             assert_eq!(day, Day(n));
             assert_eq!(day.ymd(), (y, m, d));
@@ -163,7 +170,12 @@ mod tests {
         let midnight = UnixTime::from_local(2025, 1, 4, 0, 0, 0).expect("valid");
         assert_eq!(midnight.day().to_string(), "2025-01-04");
         assert_eq!(UnixTime(midnight.0 - 1).day().to_string(), "2025-01-03");
-        assert_eq!(UnixTime::from_local(2025, 1, 4, 11, 50, 0).map(|t| t.to_string()), Some("2025-01-04 11:50".into()));
+        assert_eq!(Day::from_unix_seconds(midnight.0).to_string(), "2025-01-04");
+        assert_eq!(Day::parse(" 2025-01-04 "), Some(midnight.day()));
+        assert_eq!(
+            UnixTime::from_local(2025, 1, 4, 11, 50, 0).map(|t| t.to_string()),
+            Some("2025-01-04 11:50".into())
+        );
         assert_eq!(UnixTime::from_local(2025, 1, 4, 24, 0, 0), None);
     }
 }

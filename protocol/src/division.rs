@@ -6,6 +6,7 @@
 //! Affairs up to the end of 2024.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 const TABLE: &str = include_str!("division/table.tsv");
 
@@ -83,10 +84,18 @@ pub fn prefectures() -> impl Iterator<Item = (DivisionCode, &'static str)> {
     PREFECTURES.into_iter().map(|(code, name)| (DivisionCode(code), name))
 }
 
+/// Lines of the table by code: an import asks for a division once per row.
+static BY_CODE: LazyLock<Vec<(DivisionCode, &'static str)>> = LazyLock::new(|| {
+    let coded = |line: &'static str| Some((DivisionCode::parse(line.get(..6)?)?, line));
+    let mut lines: Vec<_> = TABLE.lines().filter_map(coded).collect();
+    lines.sort_by_key(|(code, _)| *code);
+    lines
+});
+
 /// Every entry of a code; a code may have had several names.
 pub fn lookup_all(code: DivisionCode) -> Vec<Division> {
-    let text = code.to_string();
-    TABLE.lines().filter(|line| line.starts_with(&text)).filter_map(parse_line).collect()
+    let from = BY_CODE.partition_point(|(c, _)| *c < code);
+    BY_CODE[from..].iter().take_while(|(c, _)| *c == code).filter_map(|(_, line)| parse_line(line)).collect()
 }
 
 /// Every entry.
@@ -117,6 +126,40 @@ mod tests {
         assert!(old.end_year.is_some());
         assert_eq!(old.successors, [DivisionCode(530_702), DivisionCode(530_721)]);
         assert_eq!(DivisionCode(999_999).lookup(), None);
+    }
+
+    /// The file the table was made from: `YUNLING_SHARED`, else a folder `shared` beside the repository.
+    fn source() -> Option<String> {
+        let folder = std::env::var_os("YUNLING_SHARED").map(std::path::PathBuf::from);
+        let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        std::fs::read_to_string(folder.unwrap_or_else(beside).join("data/divisions.csv")).ok()
+    }
+
+    #[test]
+    fn the_table_holds_exactly_the_facts_of_its_source() {
+        let Some(text) = source() else {
+            assert!(std::env::var_os("CI").is_none(), "no divisions.csv: set YUNLING_SHARED");
+            eprintln!("SKIPPED: no divisions.csv to compare with; set YUNLING_SHARED");
+            return;
+        };
+        let mut expected: Vec<String> = text
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let parts: Vec<&str> = line.split(',').collect();
+                let or_dash = |i: usize| {
+                    parts.get(i).filter(|t| !t.is_empty()).map_or("-".into(), |t| t.replace(' ', ","))
+                };
+                [parts[0].to_owned(), parts[1].to_owned(), or_dash(2), or_dash(3), or_dash(4)].join("\t")
+            })
+            .collect();
+        expected.sort();
+        let mut held: Vec<&str> = TABLE.lines().collect();
+        held.sort_unstable();
+        assert_eq!(held.len(), expected.len());
+        for (ours, theirs) in held.iter().zip(&expected) {
+            assert_eq!(ours, theirs);
+        }
     }
 
     #[test]
