@@ -1,0 +1,156 @@
+//! Every limit of the network layer, each with its reason. Constants are what the protocol fixes for
+//! all nodes; [`Limits`] holds those that an operator's line or a test may move. Nothing elsewhere in
+//! `net` writes a number of bytes, of peers or of seconds.
+
+use std::time::Duration;
+
+/// Largest request a peer may send, bytes. Requests are signed messages and ids; whatever is longer
+/// belongs on a bulk stream.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest answer a node may give, bytes. A page of statements fits; a dossier goes by bulk stream.
+pub const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest frame of a bulk stream, bytes. Equal to the largest stored value (DESIGN 9), so one
+/// statement is always one frame, and a reader never holds more than this per stream.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest announcement, bytes. Announcements name things to pull; they carry no records.
+pub const NOTICE_BYTES_MAX: usize = 16 * 1024;
+
+/// Room for the envelope around an announcement (source, sequence, signature, topic), bytes.
+pub(super) const NOTICE_ENVELOPE_BYTES: usize = 1024;
+
+/// Peers on the allow list. Fifty times the number of prefectures in the country.
+pub const PEERS_MAX: usize = 16_384;
+
+/// Addresses kept per peer: IPv4 and IPv6, QUIC and TCP, two sites, and as many again.
+pub const ADDRESSES_PER_PEER_MAX: usize = 16;
+
+/// Connections with one peer. Both sides may dial at once (2) and a connection test adds one or two.
+pub(super) const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+
+/// Connections that have not shown who they are yet. A flood of half-open handshakes ends here.
+pub(super) const CONNECTIONS_PENDING_IN_MAX: u32 = 128;
+
+/// Dials under way. Above it a dial fails at once and is tried again later.
+pub(super) const CONNECTIONS_PENDING_OUT_MAX: u32 = 128;
+
+/// Established inbound connections: one per member with room for pairs; file descriptors are finite.
+pub(super) const CONNECTIONS_IN_MAX: u32 = 768;
+
+/// Established outbound connections, for the same reason.
+pub(super) const CONNECTIONS_OUT_MAX: u32 = 768;
+
+/// Established connections in all, below the usual limit of 1,024 open files less the store's share.
+pub(super) const CONNECTIONS_TOTAL_MAX: u32 = 896;
+
+/// Share of the machine's memory above which no new connection is taken: existing work goes on.
+pub(super) const MEMORY_SHARE_MAX: f64 = 0.7;
+
+/// Requests from one peer being answered at once. Twice what an honest peer sends
+/// ([`REQUESTS_OUT_PER_PEER_MAX`]), so that only a peer out of order is ever told "busy".
+pub(super) const REQUESTS_IN_PER_PEER_MAX: usize = 64;
+
+/// Requests from all peers being answered at once: with the caps above at most 16 MiB of requests.
+pub(super) const REQUESTS_IN_TOTAL_MAX: usize = 256;
+
+/// Requests to one peer under way; more wait in this process, inside their own deadline.
+pub(super) const REQUESTS_OUT_PER_PEER_MAX: usize = 32;
+
+/// Request streams of one connection in both directions before the library drops more.
+pub(super) const REQUEST_STREAMS_PER_CONNECTION_MAX: usize = 128;
+
+/// Bulk streams served to one peer at once: some moves at a time share a line well.
+pub(super) const BULK_IN_PER_PEER_MAX: usize = 8;
+
+/// Bulk streams served to all peers at once; each holds an open read of the store.
+pub(super) const BULK_IN_TOTAL_MAX: usize = 64;
+
+/// Bulk streams opened to one peer at once, below what the other side allows.
+pub(super) const BULK_OUT_PER_PEER_MAX: usize = 4;
+
+/// Times a bulk stream is opened again when the other side dropped it before its first byte:
+/// `libp2p-stream` hands over one inbound stream at a time and drops the others.
+pub(super) const BULK_OPEN_TRIES_MAX: u32 = 4;
+
+/// Pause before the next such try, times the number of the try.
+pub(super) const BULK_OPEN_PAUSE: Duration = Duration::from_millis(40);
+
+/// Announcements handled at once; more are dropped, since pulling heals what an announcement missed.
+pub(super) const NOTICES_IN_MAX: usize = 16;
+
+/// Commands waiting for the network task. A full queue makes callers wait inside their deadline.
+pub(super) const COMMANDS_MAX: usize = 256;
+
+/// A connection nobody uses is kept this long (DESIGN 10): a handshake costs more than silence.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// One dial attempt, handshake included. Slow satellite lines answer within 3 s.
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pings find links whose other end lost power: TCP alone would notice after hours.
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A ping unanswered for this long closes the connection.
+pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// QUIC packets that keep a firewall's entry open, and find a restarted peer (stateless reset).
+pub(super) const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(3);
+
+/// QUIC connections silent for this long are dead, milliseconds: three lost keep-alives.
+pub(super) const QUIC_IDLE_TIMEOUT_MS: u32 = 10_000;
+
+/// How long a clean stop waits for connections to say goodbye.
+pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long `start` waits for the listeners to report their addresses.
+pub(super) const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often standing links are looked at.
+pub(super) const LINKS_TICK: Duration = Duration::from_millis(250);
+
+/// Log lines about refused unknown peers in a minute: a stranger must not fill the disk.
+/// The counter goes on counting.
+pub(super) const REFUSED_LOG_LINES_PER_MINUTE_MAX: u32 = 60;
+
+/// Text of a dial error kept, characters: it is shown to a person.
+pub(super) const DETAIL_CHARS_MAX: usize = 400;
+
+/// Addresses of one kind tried by a connection test, so that a test ends within a minute or so.
+pub(super) const PROBE_ADDRESSES_MAX: usize = 4;
+
+/// Timers and counts an operator's line or a test may need to move.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest a request may last, queueing and dialling included; longer timeouts are cut to it.
+    pub request_timeout_max: Duration,
+    /// Longest the service may think about a request or the opening of a bulk stream; then the peer
+    /// is told that this node failed.
+    pub service_timeout: Duration,
+    /// From asking for a bulk stream to its first answer, dialling included.
+    pub bulk_open_timeout: Duration,
+    /// Longest pause between two frames of a bulk stream, reading and writing. 64 KiB in 30 s is
+    /// 18 kbit/s: slower lines are for the courier.
+    pub frame_timeout: Duration,
+    /// Peers a connection is kept to at all times (DESIGN 10: 12 to 16); the rest is on demand.
+    pub standing_links_max: usize,
+    /// First pause before a lost or failed standing link is dialled again; doubles each time.
+    pub redial_first: Duration,
+    /// Longest such pause. A peer that comes back dials by itself, so this can be long.
+    pub redial_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_timeout_max: Duration::from_mins(1),
+            service_timeout: Duration::from_secs(45),
+            bulk_open_timeout: Duration::from_mins(1),
+            frame_timeout: Duration::from_secs(30),
+            standing_links_max: 16,
+            redial_first: Duration::from_secs(1),
+            redial_max: Duration::from_mins(1),
+        }
+    }
+}

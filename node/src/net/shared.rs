@@ -1,0 +1,182 @@
+//! What the network task, the handles and the serving tasks see together: the allow list with its
+//! places, the open connections, the listen addresses, the counters. Each lock is held for a few
+//! instructions and never across a wait.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    counters::{Counter, Counters},
+    dial::Transport,
+    limits::{
+        BULK_IN_PER_PEER_MAX, BULK_IN_TOTAL_MAX, BULK_OUT_PER_PEER_MAX, NOTICES_IN_MAX,
+        REQUESTS_IN_PER_PEER_MAX, REQUESTS_IN_TOTAL_MAX, REQUESTS_OUT_PER_PEER_MAX,
+    },
+};
+
+/// Places of one peer; they outlive a change of its addresses.
+pub(super) struct Places {
+    pub(super) requests_out: Arc<Semaphore>,
+    pub(super) bulk_out: Arc<Semaphore>,
+    requests_in: Arc<Semaphore>,
+    bulk_in: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            requests_out: Arc::new(Semaphore::new(REQUESTS_OUT_PER_PEER_MAX)),
+            bulk_out: Arc::new(Semaphore::new(BULK_OUT_PER_PEER_MAX)),
+            requests_in: Arc::new(Semaphore::new(REQUESTS_IN_PER_PEER_MAX)),
+            bulk_in: Arc::new(Semaphore::new(BULK_IN_PER_PEER_MAX)),
+        })
+    }
+}
+
+struct Peer {
+    addresses: Vec<Multiaddr>,
+    places: Arc<Places>,
+}
+
+/// One open connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Who is at the other end.
+    pub peer: PeerId,
+    /// What it runs on.
+    pub transport: Transport,
+    /// When it was opened.
+    pub since: SystemTime,
+    /// Whether this node dialled it.
+    pub dialled: bool,
+    /// Whether the peer has let this node in: it answered something.
+    pub accepted: bool,
+}
+
+/// A place on both the peer's and the node's count; freed by dropping it.
+pub(super) type Place = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// State seen by all tasks of one network.
+pub(super) struct Shared {
+    peers: RwLock<BTreeMap<PeerId, Peer>>,
+    connections: Mutex<BTreeMap<ConnectionId, Connection>>,
+    listening: Mutex<Vec<Multiaddr>>,
+    requests_in: Arc<Semaphore>,
+    bulk_in: Arc<Semaphore>,
+    pub(super) notices_in: Arc<Semaphore>,
+    pub(super) counters: Counters,
+}
+
+/// A panic while a lock was held leaves plain data behind, never half a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            peers: RwLock::default(),
+            connections: Mutex::default(),
+            listening: Mutex::default(),
+            requests_in: Arc::new(Semaphore::new(REQUESTS_IN_TOTAL_MAX)),
+            bulk_in: Arc::new(Semaphore::new(BULK_IN_TOTAL_MAX)),
+            notices_in: Arc::new(Semaphore::new(NOTICES_IN_MAX)),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(super) fn count(&self, counter: Counter) {
+        self.counters.add(counter);
+    }
+
+    /// Replaces the allow list; returns the peers added and the peers removed.
+    pub(super) fn set_peers(&self, new: BTreeMap<PeerId, Vec<Multiaddr>>) -> (Vec<PeerId>, Vec<PeerId>) {
+        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut old = std::mem::take(&mut *peers);
+        let mut added = Vec::new();
+        for (id, addresses) in new {
+            let places = match old.remove(&id) {
+                Some(peer) => peer.places,
+                None => {
+                    added.push(id);
+                    Places::new()
+                }
+            };
+            peers.insert(id, Peer { addresses, places });
+        }
+        (added, old.into_keys().collect())
+    }
+
+    fn peer<T>(&self, peer: &PeerId, read: impl FnOnce(&Peer) -> T) -> Option<T> {
+        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(peer).map(read)
+    }
+
+    pub(super) fn allowed(&self, peer: &PeerId) -> bool {
+        self.peer(peer, |_| ()).is_some()
+    }
+
+    pub(super) fn addresses(&self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
+        self.peer(peer, |peer| peer.addresses.clone())
+    }
+
+    pub(super) fn places(&self, peer: &PeerId) -> Option<Arc<Places>> {
+        self.peer(peer, |peer| peer.places.clone())
+    }
+
+    /// A place for a request of `peer`, or none when it has too many in work.
+    pub(super) fn request_place(&self, peer: &PeerId) -> Option<Place> {
+        let of_peer = self.places(peer)?.requests_in.clone().try_acquire_owned();
+        let of_all = self.requests_in.clone().try_acquire_owned();
+        Some((of_peer.ok()?, of_all.ok()?))
+    }
+
+    /// A place for a bulk stream to `peer`, or none when it has too many open.
+    pub(super) fn bulk_place(&self, peer: &PeerId) -> Option<Place> {
+        let of_peer = self.places(peer)?.bulk_in.clone().try_acquire_owned();
+        let of_all = self.bulk_in.clone().try_acquire_owned();
+        Some((of_peer.ok()?, of_all.ok()?))
+    }
+
+    pub(super) fn opened(&self, id: ConnectionId, connection: Connection) {
+        lock(&self.connections).insert(id, connection);
+    }
+
+    /// Marks a connection as accepted; says whether it was not before.
+    pub(super) fn accepted(&self, id: ConnectionId) -> bool {
+        let mut connections = lock(&self.connections);
+        let fresh = connections.get_mut(&id).filter(|c| !c.accepted);
+        fresh.is_some_and(|connection| {
+            connection.accepted = true;
+            true
+        })
+    }
+
+    pub(super) fn closed(&self, id: ConnectionId) -> Option<Connection> {
+        lock(&self.connections).remove(&id)
+    }
+
+    /// Whether some connection to `peer` is accepted.
+    pub(super) fn linked(&self, peer: &PeerId) -> bool {
+        let connections = lock(&self.connections);
+        connections.values().any(|c| c.peer == *peer && c.accepted)
+    }
+
+    pub(super) fn connections(&self) -> Vec<Connection> {
+        lock(&self.connections).values().cloned().collect()
+    }
+
+    pub(super) fn listening(&self) -> Vec<Multiaddr> {
+        lock(&self.listening).clone()
+    }
+
+    pub(super) fn change_listening(&self, change: impl FnOnce(&mut Vec<Multiaddr>)) {
+        change(&mut lock(&self.listening));
+    }
+}
