@@ -18,8 +18,9 @@ use super::{
     limits::{
         CONNECTIONS_IN_MAX, CONNECTIONS_OUT_MAX, CONNECTIONS_PENDING_IN_MAX, CONNECTIONS_PENDING_OUT_MAX,
         CONNECTIONS_PER_PEER_MAX, CONNECTIONS_TOTAL_MAX, DIAL_TIMEOUT, IDLE_TIMEOUT, MEMORY_SHARE_MAX,
-        NOTICE_BYTES_MAX, NOTICE_ENVELOPE_BYTES, PING_INTERVAL, PING_TIMEOUT, QUIC_IDLE_TIMEOUT_MS,
-        QUIC_KEEP_ALIVE, REQUEST_STREAMS_PER_CONNECTION_MAX,
+        NOTICE_BYTES_MAX, NOTICE_ENVELOPE_BYTES, PING_INTERVAL, PING_TIMEOUT, QUIC_CONNECTION_WINDOW_BYTES,
+        QUIC_IDLE_TIMEOUT_MS, QUIC_KEEP_ALIVE, QUIC_STREAM_WINDOW_BYTES, REQUEST_STREAMS_PER_CONNECTION_MAX,
+        TCP_STREAMS_PER_CONNECTION_MAX,
     },
 };
 
@@ -59,6 +60,12 @@ pub(super) fn notice_topic() -> gossipsub::IdentTopic {
     gossipsub::IdentTopic::new(NOTICE_TOPIC)
 }
 
+fn tcp_streams() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(TCP_STREAMS_PER_CONNECTION_MAX);
+    config
+}
+
 fn setup(error: impl std::fmt::Display) -> NetError {
     NetError::Setup { detail: error.to_string() }
 }
@@ -75,12 +82,14 @@ pub(super) fn build(
     let transport = || -> Result<_, NetError> {
         Ok(SwarmBuilder::with_existing_identity(key.clone())
             .with_tokio()
-            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, tcp_streams)
             .map_err(setup)?
             .with_quic_config(|mut quic| {
                 quic.keep_alive_interval = QUIC_KEEP_ALIVE;
                 quic.max_idle_timeout = QUIC_IDLE_TIMEOUT_MS;
                 quic.handshake_timeout = DIAL_TIMEOUT;
+                quic.max_stream_data = QUIC_STREAM_WINDOW_BYTES;
+                quic.max_connection_data = QUIC_CONNECTION_WINDOW_BYTES;
                 quic
             }))
     };
@@ -118,8 +127,12 @@ fn behaviour(key: &identity::Keypair, request_timeout: Duration) -> Result<Behav
         .with_max_established_outgoing(Some(CONNECTIONS_OUT_MAX))
         .with_max_established(Some(CONNECTIONS_TOTAL_MAX))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX));
+    // The mark differs in every process, so that a peer tells connections of a dead one.
+    let mut mark = [0; 8];
+    getrandom::fill(&mut mark).map_err(setup)?;
+    let mark = u64::from_be_bytes(mark);
     let identify = identify::Config::new(PROTOCOL_FAMILY.to_owned(), key.public())
-        .with_agent_version(format!("yunling/{}", env!("CARGO_PKG_VERSION")))
+        .with_agent_version(format!("yunling/{} {mark:016x}", env!("CARGO_PKG_VERSION")))
         // Peers dial what cards and roster say, never what a peer claims about itself.
         .with_cache_size(0)
         .with_hide_listen_addrs(true);

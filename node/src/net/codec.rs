@@ -19,6 +19,9 @@ pub(super) enum Kind {
     Service,
     /// Answered by the network layer itself with the same bytes: the last step of a connection test.
     Echo,
+    /// Not readable as a request; the body says why. Made here instead of an error, since the library
+    /// tells nobody about a request that could not be read, and the peer has to be named and counted.
+    Unreadable,
 }
 
 /// A request.
@@ -99,6 +102,21 @@ where
     output.write_all(body).await
 }
 
+async fn read_request<R>(input: &mut R) -> io::Result<Request>
+where
+    R: AsyncRead + Unpin + Send,
+{
+    let mut kind = [0];
+    input.read_exact(&mut kind).await?;
+    let kind = match kind[0] {
+        0 => Kind::Service,
+        1 => Kind::Echo,
+        _ => return Err(bad("unknown kind of request")),
+    };
+    let body = read_block(input, "request", REQUEST_BYTES_MAX).await?;
+    Ok(Request { kind, body })
+}
+
 /// The codec; it keeps nothing between two streams.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Codec;
@@ -112,15 +130,10 @@ impl request_response::Codec for Codec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        let mut kind = [0];
-        input.read_exact(&mut kind).await?;
-        let kind = match kind[0] {
-            0 => Kind::Service,
-            1 => Kind::Echo,
-            _ => return Err(bad("unknown kind of request")),
-        };
-        let body = read_block(input, "request", REQUEST_BYTES_MAX).await?;
-        Ok(Request { kind, body })
+        match read_request(input).await {
+            Ok(request) => Ok(request),
+            Err(error) => Ok(Request { kind: Kind::Unreadable, body: error.to_string().into_bytes() }),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, input: &mut T) -> io::Result<Reply>
@@ -154,6 +167,7 @@ impl request_response::Codec for Codec {
         let kind = match request.kind {
             Kind::Service => 0,
             Kind::Echo => 1,
+            Kind::Unreadable => return Err(bad("an unreadable request is not sent on")),
         };
         output.write_all(&[kind]).await?;
         write_block(output, "request", REQUEST_BYTES_MAX, &request.body).await
@@ -194,7 +208,7 @@ mod tests {
     }
 
     fn request_of(bytes: Vec<u8>) -> io::Result<Request> {
-        block_on(Codec.read_request(&PROTOCOL, &mut Cursor::new(bytes)))
+        block_on(read_request(&mut Cursor::new(bytes)))
     }
 
     #[test]

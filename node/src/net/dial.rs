@@ -83,7 +83,7 @@ pub(super) fn options(peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
     let options =
         DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing).addresses(addresses);
     if quic {
-        // From the listening port: a node that comes back on it resets what its old self held open.
+        // From the listening port: one entry in a firewall then serves both directions.
         options.build()
     } else {
         // Two nodes that dial each other from their listening TCP ports at the same moment end in

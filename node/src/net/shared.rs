@@ -15,7 +15,7 @@ use super::{
     counters::{Counter, Counters},
     dial::Transport,
     limits::{
-        BULK_IN_PER_PEER_MAX, BULK_IN_TOTAL_MAX, BULK_OUT_PER_PEER_MAX, NOTICES_IN_MAX,
+        AGENT_CHARS_MAX, BULK_IN_PER_PEER_MAX, BULK_IN_TOTAL_MAX, BULK_OUT_PER_PEER_MAX, NOTICES_IN_MAX,
         REQUESTS_IN_PER_PEER_MAX, REQUESTS_IN_TOTAL_MAX, REQUESTS_OUT_PER_PEER_MAX,
     },
 };
@@ -57,6 +57,8 @@ pub struct Connection {
     pub dialled: bool,
     /// Whether the peer has let this node in: it answered something.
     pub accepted: bool,
+    /// What the peer calls itself: program, version and a mark of the running process.
+    pub agent: Option<String>,
 }
 
 /// A place on both the peer's and the node's count; freed by dropping it.
@@ -156,6 +158,18 @@ impl Shared {
             connection.accepted = true;
             true
         })
+    }
+
+    /// Notes what the peer calls itself on this connection; gives its older connections that belong to
+    /// an earlier process, which QUIC would take seconds to find dead.
+    pub(super) fn identified(&self, id: ConnectionId, agent: &str) -> Vec<ConnectionId> {
+        let mut connections = lock(&self.connections);
+        let Some(connection) = connections.get_mut(&id) else { return Vec::new() };
+        connection.agent = Some(agent.chars().take(AGENT_CHARS_MAX).collect());
+        let (peer, agent) = (connection.peer, connection.agent.clone());
+        let older = connections.range(..id);
+        let stale = older.filter(|(_, c)| c.peer == peer && c.agent.is_some() && c.agent != agent);
+        stale.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn closed(&self, id: ConnectionId) -> Option<Connection> {

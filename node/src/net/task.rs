@@ -4,8 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
-    net::{IpAddr, Ipv6Addr},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,16 +12,14 @@ use std::{
 use futures::{FutureExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
-    core::transport::{ListenerId, TransportError},
-    gossipsub,
-    multiaddr::Protocol,
+    gossipsub::{self, PublishError},
     request_response as rr,
-    swarm::{ConnectionId, SwarmEvent},
+    swarm::ConnectionId,
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
-    time::{MissedTickBehavior, interval, timeout, timeout_at},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
@@ -34,14 +30,15 @@ use super::{
     dial,
     error::NetError,
     limits::{
-        LINKS_TICK, LISTEN_TIMEOUT, Limits, NOTICE_BYTES_MAX, REFUSED_LOG_LINES_PER_MINUTE_MAX,
-        RESPONSE_BYTES_MAX, SHUTDOWN_GRACE,
+        LINKS_TICK, Limits, NOTICE_BYTES_MAX, REFUSED_LOG_LINES_PER_MINUTE_MAX, RESPONSE_BYTES_MAX,
+        SHUTDOWN_GRACE,
     },
     links::Links,
     shared::Shared,
 };
 
 mod events;
+mod listen;
 
 /// Where the outcome of a command goes.
 pub(super) type Outcome<T> = oneshot::Sender<Result<T, NetError>>;
@@ -136,51 +133,6 @@ impl Task {
 
     pub(super) fn set_bulk(&mut self, bulk: AbortHandle) {
         self.bulk = Some(bulk);
-    }
-
-    /// Opens every listener and waits until each reported an address, so that a wrong address or a
-    /// port in use is found at start.
-    pub(super) async fn listen(
-        &mut self,
-        listen: Vec<Multiaddr>,
-        external: Vec<Multiaddr>,
-    ) -> Result<(), NetError> {
-        let mut pending: Vec<(ListenerId, Multiaddr)> = Vec::new();
-        for address in listen {
-            port_free(&address)?;
-            match self.swarm.listen_on(address.clone()) {
-                Ok(id) => pending.push((id, address)),
-                Err(error) if no_ipv6(&address, &error) => {
-                    tracing::warn!(%address, "this machine has no IPv6; not listening there");
-                }
-                Err(error) => return Err(listen_error(&address, &error)),
-            }
-        }
-        for address in external {
-            self.swarm.add_external_address(address);
-        }
-        let deadline = tokio::time::Instant::now() + LISTEN_TIMEOUT;
-        while let Some((_, address)) = pending.first().cloned() {
-            let Ok(event) = timeout_at(deadline, self.swarm.select_next_some()).await else {
-                let seconds = LISTEN_TIMEOUT.as_secs();
-                return Err(listen_error(&address, format!("no address reported within {seconds} s")));
-            };
-            match &event {
-                SwarmEvent::NewListenAddr { listener_id, .. } => {
-                    pending.retain(|(id, _)| id != listener_id);
-                }
-                SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
-                    if let Some((_, address)) = pending.iter().find(|(id, _)| id == listener_id) {
-                        let reason = reason.as_ref().err();
-                        let reason = reason.map_or_else(|| "closed".to_owned(), ToString::to_string);
-                        return Err(listen_error(address, reason));
-                    }
-                }
-                _ => {}
-            }
-            self.on_event(event);
-        }
-        Ok(())
     }
 
     /// Runs until told to stop or until the last handle is gone.
@@ -329,6 +281,8 @@ impl Task {
                 self.shared.count(Counter::NoticesSent);
                 Ok(())
             }
+            // Nobody listens, or everybody heard it: pulling heals the first, and the second is no harm.
+            Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => Ok(()),
             Err(error) => Err(NetError::Announce { detail: error.to_string() }),
         }
     }
@@ -359,6 +313,13 @@ impl Task {
         if request.kind == Kind::Echo {
             let rpc = &mut self.swarm.behaviour_mut().rpc;
             let _ = rpc.send_response(channel, Reply::Answer(request.body));
+            return;
+        }
+        if request.kind == Kind::Unreadable {
+            // The stream ends with the dropped channel.
+            self.shared.count(Counter::RequestsBad);
+            let reason = String::from_utf8_lossy(&request.body);
+            tracing::warn!(%peer, %reason, "unreadable request refused");
             return;
         }
         self.shared.count(Counter::RequestsReceived);
@@ -434,36 +395,6 @@ fn jitter() -> u16 {
         Ok(()) => u16::from_be_bytes(bytes),
         Err(_) => u16::MAX,
     }
-}
-
-fn listen_error(address: &Multiaddr, error: impl std::fmt::Display) -> NetError {
-    NetError::Listen { address: address.to_string(), detail: dial::shortened(&error.to_string()) }
-}
-
-/// The library shares a TCP port with other processes of the same user (it dials from that port), and
-/// two nodes started by mistake would each get half of the connections. A plain bind finds the other.
-fn port_free(address: &Multiaddr) -> Result<(), NetError> {
-    let mut protocols = address.iter();
-    let ip: IpAddr = match protocols.next() {
-        Some(Protocol::Ip4(ip)) => ip.into(),
-        Some(Protocol::Ip6(ip)) => ip.into(),
-        _ => return Ok(()),
-    };
-    let Some(Protocol::Tcp(port)) = protocols.next() else {
-        return Ok(());
-    };
-    match std::net::TcpListener::bind((ip, port)) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(listen_error(address, &error)),
-        // Whatever else is wrong, listening says it itself.
-        _ => Ok(()),
-    }
-}
-
-/// The default configuration names IPv6 as well; a machine without it is no mistake of the operator.
-fn no_ipv6(address: &Multiaddr, error: &TransportError<io::Error>) -> bool {
-    let any = address.iter().next() == Some(Protocol::Ip6(Ipv6Addr::UNSPECIFIED));
-    let text = error.to_string().to_lowercase();
-    any && (text.contains("address family") || text.contains("cannot assign requested address"))
 }
 
 /// Log lines left in this minute.

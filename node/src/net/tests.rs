@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt, stream};
 use super::*;
 
 mod calls;
+mod hostile;
 mod membership;
 mod streams;
 

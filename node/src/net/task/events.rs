@@ -63,21 +63,27 @@ impl Task {
 
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Identify(
-                identify::Event::Received { connection_id, peer_id, .. }
-                | identify::Event::Error {
-                    connection_id,
-                    peer_id,
-                    // It answered, if only that it does not speak this.
-                    error: StreamUpgradeError::NegotiationFailed,
-                },
-            ) => {
+            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
                 self.on_accepted(peer_id, connection_id);
+                for stale in self.shared.identified(connection_id, &info.agent_version) {
+                    tracing::info!(peer = %peer_id, "the peer restarted; its old connection closed");
+                    self.swarm.close_connection(stale);
+                }
             }
-            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(failure) }) => {
-                tracing::info!(%peer, %failure, "no answer to a ping; connection closed");
-                self.swarm.close_connection(connection);
-            }
+            BehaviourEvent::Identify(identify::Event::Error {
+                connection_id,
+                peer_id,
+                // It answered, if only that it does not speak this.
+                error: StreamUpgradeError::NegotiationFailed,
+            }) => self.on_accepted(peer_id, connection_id),
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
+                // It answered, if only that it does not speak this.
+                Ok(_) | Err(ping::Failure::Unsupported) => self.on_accepted(peer, connection),
+                Err(failure) => {
+                    tracing::info!(%peer, %failure, "no answer to a ping; connection closed");
+                    self.swarm.close_connection(connection);
+                }
+            },
             BehaviourEvent::Rpc(event) => self.on_rpc(event),
             BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.on_notice(propagation_source, &message_id, message);
@@ -92,7 +98,8 @@ impl Task {
         let transport = Transport::of(endpoint.get_remote_address());
         let dialled = endpoint.is_dialer();
         tracing::debug!(%peer, transport = transport.name(), dialled, "connection opened");
-        let connection = Connection { peer, transport, since: SystemTime::now(), dialled, accepted: false };
+        let connection =
+            Connection { peer, transport, since: SystemTime::now(), dialled, accepted: false, agent: None };
         self.shared.opened(id, connection);
     }
 
@@ -111,20 +118,26 @@ impl Task {
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, remaining: u32, cause: &str) {
         self.shared.count(Counter::ConnectionsClosed);
         tracing::debug!(%peer, cause, "connection closed");
-        let accepted = self.shared.closed(id).is_some_and(|c| c.accepted);
+        let Some(closed) = self.shared.closed(id) else { return };
         if let Some(done) = self.probes.remove(&id) {
             let _ = done.send(Err(NetError::Refused { peer }));
         }
         if remaining > 0 {
             return;
         }
-        if accepted {
+        if closed.accepted {
             self.links.lost(&peer, Instant::now(), jitter());
         } else {
             self.links.failed(&peer, Instant::now(), jitter());
         }
-        if !self.dialling.values().any(|dialled| *dialled == peer) {
+        if !self.waiting.contains_key(&peer) {
+            return;
+        }
+        if closed.dialled {
             self.answer_waiting(peer, &Err(NetError::Refused { peer }));
+        } else {
+            // The peer came and went by itself; that says nothing about what it answers when dialled.
+            self.connect(peer, None);
         }
     }
 
@@ -158,8 +171,11 @@ impl Task {
 
     fn on_rpc(&mut self, event: rr::Event<Request, Reply>) {
         match event {
-            rr::Event::Message { peer, message, .. } => match message {
-                rr::Message::Request { request, channel, .. } => self.serve(peer, request, channel),
+            rr::Event::Message { peer, message, connection_id } => match message {
+                rr::Message::Request { request, channel, .. } => {
+                    self.on_accepted(peer, connection_id);
+                    self.serve(peer, request, channel);
+                }
                 rr::Message::Response { request_id, response } => {
                     if let Some((_, done)) = self.requests.remove(&request_id) {
                         let _ = done.send(Ok(response));
@@ -173,12 +189,8 @@ impl Task {
                 }
             }
             rr::Event::InboundFailure { peer, error, .. } => {
-                if matches!(error, rr::InboundFailure::Io(_)) {
-                    self.shared.count(Counter::RequestsBad);
-                    tracing::warn!(%peer, %error, "a request could not be read or answered");
-                } else {
-                    tracing::debug!(%peer, %error, "a request ended without its answer sent");
-                }
+                // A bad request was reported when it was read; the rest is a peer that went away.
+                tracing::debug!(%peer, %error, "a request ended without its answer sent");
             }
             rr::Event::ResponseSent { .. } => {}
         }

@@ -72,39 +72,6 @@ async fn a_hundred_requests_at_once_are_all_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_asks_for_too_much_at_once_is_told_busy_and_others_go_on() {
-    bounded(async {
-        let b = Node::on(QUIC, quick()).await;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).unwrap();
-        // One greedy member: three processes with one key, each within what a process may send.
-        let mut greedy = Vec::new();
-        for _ in 0..3 {
-            greedy.push(Node::with_seed(seed, QUIC, quick()).await.unwrap());
-        }
-        let modest = Node::on(QUIC, quick()).await;
-        b.knows(&[&greedy[0], &modest]).await;
-        for node in greedy.iter().chain([&modest]) {
-            node.knows(&[&b]).await;
-        }
-        let asked = greedy.iter().flat_map(|node| {
-            let b = &b;
-            (0..30).map(move |_| node.ask(b, script(PAUSE, 3_000)))
-        });
-        let modest_asks = async {
-            until("the greedy member is told busy", || b.net.counter(Counter::RequestsBusy) > 0).await;
-            modest.ask(&b, script(ECHO, 1)).await.unwrap();
-        };
-        let (outcomes, ()) = tokio::join!(futures::future::join_all(asked), modest_asks);
-        let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(NetError::Busy { .. }))).count();
-        let answered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert_eq!(answered, limits::REQUESTS_IN_PER_PEER_MAX);
-        assert_eq!(busy, 90 - limits::REQUESTS_IN_PER_PEER_MAX);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_peer_runs_into_the_timer_and_the_outcome_is_unknown() {
     bounded(async {
         for listen in [QUIC, TCP] {

@@ -114,6 +114,68 @@ async fn standing_links_come_up_by_themselves_and_come_back() {
     .await;
 }
 
+/// A node in a runtime of its own, to be dropped without a goodbye as a killed process is.
+fn on_own_runtime(seed: [u8; 32], address: String) -> (tokio::runtime::Runtime, Node) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let node = std::thread::scope(|scope| {
+        let start = || runtime.block_on(restarted(seed, &address));
+        scope.spawn(start).join().unwrap()
+    });
+    (runtime, node)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_died_without_a_goodbye_is_reached_again_within_seconds() {
+    bounded(async {
+        for listen in [QUIC, TCP] {
+            // Whoever dialled the connection that the dead peer left behind, and whoever speaks first.
+            for (a_dials, b_speaks) in [(true, false), (false, false), (true, true), (false, true)] {
+                let a = Node::on(listen, quick()).await;
+                let (runtime, b) = on_own_runtime([9; 32], listen.to_owned());
+                a.knows(&[&b]).await;
+                b.knows(&[&a]).await;
+                let (from, to) = if a_dials { (&a, &b) } else { (&b, &a) };
+                from.ask(to, script(ECHO, 1)).await.unwrap();
+                let address = b.net.listen_addresses()[0].to_string();
+                runtime.shutdown_background();
+                let (runtime, b) = on_own_runtime([9; 32], address);
+                b.knows(&[&a]).await;
+                let began = Clock::now();
+                if b_speaks {
+                    b.ask(&a, script(ECHO, 2)).await.unwrap();
+                }
+                a.ask(&b, script(ECHO, 2)).await.unwrap();
+                let limit = if b_speaks || listen == TCP { 3 } else { 10 };
+                let took = began.elapsed();
+                assert!(took < Duration::from_secs(limit), "{listen} {a_dials} {b_speaks}: {took:?}");
+                runtime.shutdown_background();
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_families_and_both_transports_listen_on_one_port() {
+    bounded(async {
+        let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let listen = ["ip4/0.0.0.0/udp", "ip4/0.0.0.0/tcp", "ip6/::/udp", "ip6/::/tcp"].map(|way| {
+            let quic = if way.ends_with("udp") { "/quic-v1" } else { "" };
+            format!("/{way}/{port}{quic}").parse().unwrap()
+        });
+        let config =
+            NetConfig { transport_seed: [3; 32], listen: listen.to_vec(), external: vec![], limits: quick() };
+        let net = Net::start(config, Arc::new(Scripted::default())).await.unwrap();
+        let open = net.listen_addresses();
+        for transport in [Transport::Quic, Transport::Tcp] {
+            assert!(open.iter().any(|address| Transport::of(address) == transport), "{open:?}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_an_error_at_start() {
     bounded(async {

@@ -114,35 +114,3 @@ async fn many_streams_opened_at_once_all_come_through() {
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn streams_beyond_a_peers_places_are_told_busy() {
-    bounded(async {
-        let b = Node::on(QUIC, quick()).await;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).unwrap();
-        let mut greedy = Vec::new();
-        for _ in 0..3 {
-            greedy.push(Node::with_seed(seed, QUIC, quick()).await.unwrap());
-        }
-        b.knows(&[&greedy[0]]).await;
-        let mut held = Vec::new();
-        let mut busy = 0;
-        for node in &greedy {
-            node.knows(&[&b]).await;
-            for _ in 0..limits::BULK_OUT_PER_PEER_MAX {
-                match node.net.bulk(b.id(), script(STALL, 1)).await {
-                    Ok(reader) => held.push(reader),
-                    Err(error) => {
-                        assert_eq!(error.code(), "net-busy");
-                        busy += 1;
-                    }
-                }
-            }
-        }
-        assert_eq!(held.len(), limits::BULK_IN_PER_PEER_MAX);
-        assert_eq!(busy, 4);
-        assert_eq!(b.net.counter(Counter::BulkBusy), 4);
-    })
-    .await;
-}
