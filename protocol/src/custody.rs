@@ -5,11 +5,6 @@
 //! into one store batch that holds the new state, statements and outgoing messages together, so
 //! that persist always comes before send.
 
-
-
-
-
-
 pub mod authorisation;
 pub mod giving;
 pub mod record;
@@ -295,6 +290,7 @@ fn offer(transfer: &mut Transfer, facts: Facts) {
     transfer.rounds += 1;
 }
 
+#[allow(clippy::match_same_arms)] // a table of stage and input, read in that order
 fn step_giving(
     t: &mut Transfer,
     input: &Input,
@@ -337,7 +333,9 @@ fn step_giving(
             t.purge_at = Some(UnixTime(now.0 + PURGE_SECONDS));
             Ok(vec![Action::ClearOutbox])
         }
-        (Completed, Input::Done | Input::PeerCancels { .. }) | (Cancelled, Input::PeerCancels { .. }) => Ok(vec![]),
+        // An accept that was overtaken may have put the release into the outbox once more.
+        (Completed, Input::Done) => Ok(vec![Action::ClearOutbox]),
+        (Completed | Cancelled, Input::PeerCancels { .. }) => Ok(vec![]),
         // Too late to cancel: the peer learns it by the release.
         (Sealed, Input::PeerCancels { .. }) => Ok(vec![Action::SendRelease]),
         (Requested | Offered, Input::Cancel { reason } | Input::PeerCancels { reason }) => {
@@ -359,6 +357,7 @@ fn step_giving(
     }
 }
 
+#[allow(clippy::match_same_arms)] // a table of stage and input, read in that order
 fn step_taking(t: &mut Transfer, input: &Input, now: UnixTime) -> Result<Vec<Action>, CustodyError> {
     use Stage::{Accepted, Attention, Cancelled, Checking, Completed, Copying, Requested};
     let cancel = |t: &mut Transfer, reason: &str| {
@@ -367,12 +366,25 @@ fn step_taking(t: &mut Transfer, input: &Input, now: UnixTime) -> Result<Vec<Act
     };
     match (t.stage, input) {
         (Requested | Copying | Checking | Attention | Accepted, Input::Offer { head, count, minutes }) => {
-            if t.stage == Accepted && *head == t.head {
-                return Ok(vec![Action::SendAccept]);
-            }
-            // An older offer overtaken on the way never takes the copy back.
-            if t.stage != Requested && *count < t.count {
-                return Ok(vec![]);
+            match &t.reason {
+                // Asked to cancel after the accept: another offer says that nothing was sealed on
+                // it, the same one that nothing is decided yet.
+                Some(reason) if t.stage == Accepted => {
+                    let reason = reason.clone();
+                    if (*head, *count) == (t.head, t.count) {
+                        return Ok(vec![Action::SendCancel(reason)]);
+                    }
+                    if *count < t.count {
+                        return Ok(vec![]);
+                    }
+                    cancel(t, &reason);
+                    return Ok(vec![Action::ClearOutbox, Action::SendCancel(reason), Action::EraseStaged]);
+                }
+                _ if t.stage == Accepted && *head == t.head => return Ok(vec![Action::SendAccept]),
+                // An older offer overtaken on the way never takes the copy back, and a repeated one
+                // neither interrupts a check nor hides that a person must look.
+                _ if t.stage != Requested && (*count < t.count || *head == t.head) => return Ok(vec![]),
+                _ => {}
             }
             (t.head, t.count, t.minutes) = (*head, *count, *minutes);
             t.stage = Copying;
@@ -399,14 +411,26 @@ fn step_taking(t: &mut Transfer, input: &Input, now: UnixTime) -> Result<Vec<Act
             Ok(vec![])
         }
         (Attention, Input::Resume) => {
+            // A whole copy that failed its check is pulled again from the start.
+            if t.have >= t.count {
+                t.have = 0;
+            }
             t.reason = None;
-            t.stage = if t.have >= t.count { Checking } else { Copying };
+            t.stage = Copying;
             Ok(vec![])
         }
-        (Accepted, Input::Resume) => Ok(vec![Action::SendAccept]),
-        (Requested | Copying | Checking, Input::Resume) | (Completed | Cancelled, Input::Offer { .. }) => Ok(vec![]),
+        (Accepted, Input::Resume) => {
+            t.reason = None;
+            Ok(vec![Action::ClearOutbox, Action::SendAccept])
+        }
+        (Requested | Copying | Checking, Input::Resume) | (Completed, Input::Offer { .. }) => Ok(vec![]),
+        // The cancel and the request crossed on the way: the old node must not wait for a copy.
+        (Cancelled, Input::Offer { .. }) => {
+            Ok(vec![Action::SendCancel(t.reason.clone().unwrap_or_default())])
+        }
         (Accepted, Input::Release { head, count, seal }) if *head == t.head && *count == t.count => {
             t.stage = Completed;
+            t.reason = None;
             t.seal = Some(*seal);
             Ok(vec![Action::ClearOutbox, Action::Promote, Action::SendDone, Action::EraseStaged])
         }
@@ -424,7 +448,10 @@ fn step_taking(t: &mut Transfer, input: &Input, now: UnixTime) -> Result<Vec<Act
             Ok(vec![Action::ClearOutbox, Action::SendCancel(reason.clone()), Action::EraseStaged])
         }
         // The old node may have sealed on our accept: only it can still cancel.
-        (Accepted, Input::Cancel { reason }) => Ok(vec![Action::SendCancel(reason.clone())]),
+        (Accepted, Input::Cancel { reason }) => {
+            t.reason = Some(reason.clone());
+            Ok(vec![Action::ClearOutbox, Action::SendCancel(reason.clone())])
+        }
         (Completed, Input::Cancel { .. }) => Err(CustodyError::AfterSeal),
         (Requested | Copying | Checking | Attention | Accepted, Input::PeerCancels { reason }) => {
             cancel(t, reason);

@@ -19,6 +19,9 @@ pub mod totals;
 
 pub use totals::Totals;
 
+/// Most minutes of one attestation, a year of them: beyond any record, and every sum stays in u64.
+pub const HOUR_MINUTES_MAX: Minutes = Minutes(60 * 24 * 366);
+
 /// Chain head of an empty dossier; binds the chain to its id.
 pub fn empty_head(id: DossierId) -> ChainHead {
     ChainHead(Sha256::new().chain_update(b"yunling/chain/1").chain_update(id.0).finalize().into())
@@ -299,7 +302,12 @@ impl Dossier {
         }
     }
 
-    fn take_body(&mut self, statement: &Statement, sequence: u64, profile: &Profile) -> Result<(), FoldError> {
+    fn take_body(
+        &mut self,
+        statement: &Statement,
+        sequence: u64,
+        profile: &Profile,
+    ) -> Result<(), FoldError> {
         let issuer = &statement.common.issuer;
         match &statement.body {
             Body::Attestation(a) => {
@@ -308,6 +316,9 @@ impl Dossier {
             }
             Body::Correction(c) => {
                 self.changeable(c.target, issuer)?;
+                if c.minutes.is_some_and(|m| m > HOUR_MINUTES_MAX) {
+                    return Err(FoldError::Overflow);
+                }
                 self.note_peak(profile);
                 if let Some(hour) = self.hours.get_mut(&c.target) {
                     hour.when = c.when.unwrap_or(hour.when);
@@ -325,7 +336,9 @@ impl Dossier {
                 }
                 self.restore_repeat(v.target);
             }
-            Body::Evaluation(e) if !self.hours.contains_key(&e.target) => return Err(FoldError::UnknownTarget),
+            Body::Evaluation(e) if !self.hours.contains_key(&e.target) => {
+                return Err(FoldError::UnknownTarget);
+            }
             Body::Award(a) => self.award_star = self.award_star.max(a.star.unwrap_or(0)),
             Body::Consent(c) => {
                 if self.custody == Custody::Empty {
@@ -358,8 +371,7 @@ impl Dossier {
         a: &crate::statement::Attestation,
         sequence: u64,
     ) -> Result<(), FoldError> {
-        // A year of minutes in one attestation is beyond any record; it also keeps every sum in u64.
-        if a.minutes.0 > 60 * 24 * 366 {
+        if a.minutes > HOUR_MINUTES_MAX {
             return Err(FoldError::Overflow);
         }
         let key = (statement.common.issuer.clone(), a.item);

@@ -11,6 +11,7 @@ pub mod citizen_id;
 pub mod cose;
 pub mod custody;
 pub mod day;
+pub mod delivery;
 pub mod division;
 pub mod dossier;
 pub mod fresh;

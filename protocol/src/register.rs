@@ -55,7 +55,8 @@ pub fn open_dossier(
 /// item, nobody else can guess what it stands for.
 pub fn item_of(secret: &[u8; 32], organization: &str, activity: &str, person: &[u8], when: When) -> ItemId {
     let mut parts = Vec::new();
-    for part in [organization.as_bytes(), activity.as_bytes(), person, &crate::cbor::encode(&when.to_value())] {
+    for part in [organization.as_bytes(), activity.as_bytes(), person, &crate::cbor::encode(&when.to_value())]
+    {
         parts.extend_from_slice(&(part.len() as u64).to_be_bytes());
         parts.extend_from_slice(part);
     }
@@ -94,7 +95,8 @@ pub fn check(
             if end > UnixTime(now.0 + FUTURE_SECONDS_MAX) {
                 return rule("in-future");
             }
-            if attestation.minutes.0 > (end.0 - start.0) as u64 / 60 {
+            // Both come from a peer: they may be as far apart as numbers go.
+            if attestation.minutes.0 > end.0.saturating_sub(start.0) as u64 / 60 {
                 return rule("minutes-over-span");
             }
             if start.day() != attestation.when.last_day() && !profile.may_cross_midnight {
@@ -105,7 +107,8 @@ pub fn check(
             if attestation.when.last_day() > now.day() {
                 return rule("in-future");
             }
-            let days = i64::from(attestation.when.last_day().0 - attestation.when.first_day().0) + 1;
+            let days =
+                i64::from(attestation.when.last_day().0) - i64::from(attestation.when.first_day().0) + 1;
             if attestation.minutes.0 > profile.day_max.0 * days as u64 {
                 return rule("over-day");
             }
@@ -114,7 +117,8 @@ pub fn check(
     let mut flags = Vec::new();
     let day = attestation.when.first_day();
     let same_day = |h: &&Hour| h.void.is_none() && !h.repeat && h.when.first_day() == day;
-    let others: Vec<&Hour> = dossier.map(|d| d.hours().values().filter(same_day).collect()).unwrap_or_default();
+    let others: Vec<&Hour> =
+        dossier.map(|d| d.hours().values().filter(same_day).collect()).unwrap_or_default();
     let sum = others.iter().map(|h| h.minutes.0).sum::<u64>() + attestation.minutes.0;
     if overlaps(attestation.when, &others) {
         flags.push("overlap");
@@ -297,10 +301,9 @@ fn change(
 /// Where this node last knew a dossier to be: the next custodian of its own seal, else the node
 /// that took the attestation.
 fn whereabouts(books: &dyn Books, dossier: DossierId, target: StatementId) -> Result<NodeName, DecideError> {
-    if let Some(record) = ledger::head_record(books, dossier)? {
-        if let crate::dossier::Custody::Sealed { next, .. } = record.custody {
-            return Ok(next);
-        }
+    let custody = ledger::head_record(books, dossier)?.map(|record| record.custody);
+    if let Some(crate::dossier::Custody::Sealed { next, .. }) = custody {
+        return Ok(next);
     }
     custodian_of(books, dossier)?
         .or(receipt_signer(books, dossier, target)?)
@@ -313,7 +316,10 @@ pub fn custodian_key(dossier: DossierId) -> Key {
 }
 
 /// Custodian last known of a dossier held elsewhere.
-pub fn custodian_of(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<Option<NodeName>, DecideError> {
+pub fn custodian_of(
+    read: &(impl Read + ?Sized),
+    dossier: DossierId,
+) -> Result<Option<NodeName>, DecideError> {
     let key = custodian_key(dossier);
     let Some(bytes) = read.get(key.table, &key.key)? else { return Ok(None) };
     Ok(std::str::from_utf8(&bytes).ok().and_then(|t| NodeName::parse(t).ok()))

@@ -97,7 +97,10 @@ impl CodeRecord {
     }
 
     /// Loads the authorisation of a dossier with its stored bytes.
-    pub fn load(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
+    pub fn load(
+        read: &(impl Read + ?Sized),
+        dossier: DossierId,
+    ) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
         let key = authorisation_key(dossier);
         match read.get(key.table, &key.key)? {
             Some(bytes) => Ok(Some((Self::decode(&bytes)?, bytes))),

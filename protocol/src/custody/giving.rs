@@ -11,7 +11,7 @@ use crate::ledger::{self, Appender, Books};
 use crate::message::{Answer, CODE_BYTES, Content, Message};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
-use crate::office::{self, Decision, DecideError, Office, Vault};
+use crate::office::{self, DecideError, Decision, Office, Vault};
 use crate::statement::{Authorisation, Body, Consent, Seal};
 use crate::store::{Batch, Expect};
 
@@ -70,16 +70,15 @@ pub fn open<'p>(
     books: &dyn Books,
     dossier: DossierId,
 ) -> Result<Appender<'p>, DecideError> {
-    let appender = Appender::load(books, dossier, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
+    let appender =
+        Appender::load(books, dossier, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
     match appender.dossier().custody() {
         Custody::Open(node) if node == office.me => {}
         Custody::Open(_) | Custody::Sealed { .. } => return Err(DecideError::Rule("dossier-moved")),
         Custody::Empty => return Err(DecideError::Rule("dossier-unknown")),
     }
-    if let Some(current) = Loaded::current(books, dossier)? {
-        if current.transfer.queues_appends() {
-            return Err(DecideError::Rule("transfer-in-progress"));
-        }
+    if Loaded::current(books, dossier)?.is_some_and(|l| l.transfer.queues_appends()) {
+        return Err(DecideError::Rule("transfer-in-progress"));
     }
     Ok(appender)
 }
@@ -103,10 +102,18 @@ pub fn receive(
         Content::Cancel { reason } => Input::PeerCancels { reason: reason.clone() },
         _ => return Ok(Decision::refused("message-unexpected")),
     };
-    let Some(loaded) = known else { return Ok(Decision::refused("transfer-unknown")) };
+    let Some(loaded) = known else {
+        // A cancel that overtook its request, or whose request was refused: nothing to end.
+        return Ok(match &message.content {
+            Content::Cancel { .. } => Decision::answer(Answer::Ok),
+            _ => Decision::refused("transfer-unknown"),
+        });
+    };
     let t = &loaded.transfer;
-    if t.peer != message.from || t.dossier != message.dossier || t.epoch != message.epoch || t.side != Side::Giving
-    {
+    // The slip does not name the epoch, so the new node knows it from the offer on.
+    let knows_epoch = matches!(message.content, Content::Accept { .. } | Content::Done { .. });
+    let other_epoch = knows_epoch && t.epoch != message.epoch;
+    if t.peer != message.from || t.dossier != message.dossier || other_epoch || t.side != Side::Giving {
         return Ok(Decision::refused("transfer-other"));
     }
     advance(office, books, vault, fresh, loaded, &input)
@@ -144,7 +151,14 @@ pub fn advance(
             }
             other => {
                 if let Some(content) = plain_content(transfer, other) {
-                    office.post(&mut batch, &transfer.peer, transfer.dossier, transfer.epoch, transfer.id, content)?;
+                    office.post(
+                        &mut batch,
+                        &transfer.peer,
+                        transfer.dossier,
+                        transfer.epoch,
+                        transfer.id,
+                        content,
+                    )?;
                 }
             }
         }
@@ -168,7 +182,9 @@ fn request(
     code: &[u8; CODE_BYTES],
 ) -> Result<Decision, DecideError> {
     let id = message.dossier;
-    let Some(dossier) = books.dossier(id, office.profile)? else { return Ok(Decision::refused("dossier-unknown")) };
+    let Some(dossier) = books.dossier(id, office.profile)? else {
+        return Ok(Decision::refused("dossier-unknown"));
+    };
     if *dossier.custody() != Custody::Open(office.me.clone()) {
         return Ok(Decision::refused("dossier-moved"));
     }
@@ -181,20 +197,22 @@ fn request(
     if office.now > record.expires {
         return Ok(Decision::refused("transfer-code-expired"));
     }
-    if record.hash != code_hash(id, code) || record.to != message.from {
+    // The code counts for its receiver only; nobody else may use up the tries.
+    if record.to != message.from {
+        return Ok(Decision::refused("transfer-code-wrong"));
+    }
+    if record.hash != code_hash(id, code) {
         record.tries += 1;
         let mut batch = Batch::default();
         batch.expect.push(Expect::Equals(authorisation_key(id), stored));
         ledger::set(&mut batch, authorisation_key(id), record.encode());
         return Ok(Decision { batch, answer: Answer::Refused("transfer-code-wrong".into()), wake: false });
     }
-    if record.epoch != dossier.epoch() || message.epoch != dossier.epoch() {
+    if record.epoch != dossier.epoch() {
         return Ok(Decision::refused("transfer-epoch"));
     }
-    if let Some(current) = Loaded::current(books, id)? {
-        if !current.transfer.stage.ended() {
-            return Ok(Decision::refused("transfer-in-progress"));
-        }
+    if Loaded::current(books, id)?.is_some_and(|l| !l.transfer.stage.ended()) {
+        return Ok(Decision::refused("transfer-in-progress"));
     }
     let mut loaded = Loaded::new(new_transfer(office, message, &record));
     let input = Input::Request { hold: office.hold_transfers };
@@ -251,7 +269,11 @@ fn spend(books: &dyn Books, transfer: &Transfer, batch: &mut Batch) -> Result<()
 pub(super) fn clear_outbox(transfer: &Transfer, batch: &mut Batch) {
     // Every content number a custody message can have.
     for number in 1..=8 {
-        batch.put.push(crate::store::Put::Delete(office::custody_outbox_key(&transfer.peer, transfer.id, number)));
+        batch.put.push(crate::store::Put::Delete(office::custody_outbox_key(
+            &transfer.peer,
+            transfer.id,
+            number,
+        )));
     }
 }
 
@@ -263,8 +285,8 @@ fn seal(
     transfer: &mut Transfer,
     batch: &mut Batch,
 ) -> Result<Vec<u8>, DecideError> {
-    let mut appender =
-        Appender::load(books, transfer.dossier, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
+    let mut appender = Appender::load(books, transfer.dossier, office.profile)?
+        .ok_or(DecideError::Rule("dossier-unknown"))?;
     let key = office::secrets_key(transfer.dossier);
     let stored = books.get(key.table, &key.key)?.ok_or(DecideError::Rule("secrets-missing"))?;
     let secrets = vault.open(transfer.dossier, &stored).ok_or(DecideError::Rule("secrets-missing"))?;
@@ -289,7 +311,7 @@ fn seal(
 
 fn stored_seal(books: &dyn Books, transfer: &Transfer) -> Result<Vec<u8>, DecideError> {
     let id = transfer.seal.ok_or(DecideError::Rule("seal-missing"))?;
-    Ok(ledger::statement(books, transfer.dossier, id)?.ok_or(DecideError::Rule("seal-missing"))?)
+    ledger::statement(books, transfer.dossier, id)?.ok_or(DecideError::Rule("seal-missing"))
 }
 
 fn release(

@@ -137,11 +137,14 @@ impl Loaded {
     /// Adds the transfer's new state to the batch, expecting the old one.
     pub fn save(self, batch: &mut Batch) {
         let key = transfer_key(self.transfer.id);
+        if self.stored.is_none() {
+            // Only a new transfer is the newest; an older one may still end after it began.
+            crate::ledger::set(batch, current_key(self.transfer.dossier), self.transfer.id.0.to_vec());
+        }
         batch.expect.push(match self.stored {
             Some(old) => Expect::Equals(key.clone(), old),
             None => Expect::Absent(key.clone()),
         });
         crate::ledger::set(batch, key, self.transfer.encode());
-        crate::ledger::set(batch, current_key(self.transfer.dossier), self.transfer.id.0.to_vec());
     }
 }

@@ -16,7 +16,7 @@ use crate::member::Members;
 use crate::message::{Answer, Content, Message};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
-use crate::office::{self, Decision, DecideError, Office, Secrets, Vault};
+use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
 use crate::statement::{Body, Received, Statement};
 use crate::store::{Batch, Put, Read, Table};
 
@@ -41,7 +41,8 @@ pub fn start(
     if held.as_ref().is_some_and(|d| *d.custody() == Custody::Open(office.me.clone())) {
         return Err(DecideError::Rule("dossier-held-here"));
     }
-    if Loaded::current(books, dossier)?.is_some_and(|l| !l.transfer.stage.ended() && l.transfer.side == Side::Taking)
+    if Loaded::current(books, dossier)?
+        .is_some_and(|l| !l.transfer.stage.ended() && l.transfer.side == Side::Taking)
     {
         return Err(DecideError::Rule("transfer-in-progress"));
     }
@@ -102,7 +103,8 @@ pub fn receive(
         }
         _ => return Ok(Decision::refused("message-unexpected")),
     };
-    if t.epoch != message.epoch && t.stage != Stage::Requested {
+    // The epoch is known from the first offer on; a transfer cancelled before it never knew it.
+    if t.epoch != message.epoch && !matches!(t.stage, Stage::Requested | Stage::Cancelled) {
         return Ok(Decision::refused("transfer-epoch"));
     }
     advance(office, loaded, &input)
@@ -238,7 +240,11 @@ pub fn checked(
     let id = loaded.transfer.id;
     let mut decision = advance(office, loaded, &Input::Checked { unasked })?;
     for (index, statement) in changes.iter().enumerate() {
-        ledger::set(&mut decision.batch, staged_key(id, EXTRA_FROM + index as u64), statement.bytes().to_vec());
+        ledger::set(
+            &mut decision.batch,
+            staged_key(id, EXTRA_FROM + index as u64),
+            statement.bytes().to_vec(),
+        );
     }
     Ok(decision)
 }

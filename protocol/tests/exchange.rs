@@ -1,0 +1,35 @@
+//! The exchange between offices, driven through the production decisions on stores in memory.
+//!
+//! A [`world::World`] holds a few offices, each with its own store, keys and outbox; a wire takes
+//! what stands in the outboxes to the receiver and brings the answer back, faithfully or with
+//! seeded faults. After every step the same invariants are checked: one custodian at most, one
+//! history that only grows, every minute counted once.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "exchange/away.rs"]
+mod away;
+#[path = "exchange/cancel.rs"]
+mod cancel;
+#[path = "exchange/changes.rs"]
+mod changes;
+#[path = "exchange/chaos.rs"]
+mod chaos;
+#[path = "exchange/codes.rs"]
+mod codes;
+#[path = "exchange/copy.rs"]
+mod copy;
+#[path = "exchange/forged.rs"]
+mod forged;
+#[path = "exchange/hostile.rs"]
+mod hostile;
+#[path = "exchange/moving.rs"]
+mod moving;
+#[path = "exchange/samples.rs"]
+mod samples;
+#[path = "exchange/sums.rs"]
+mod sums;
+#[path = "exchange/wire.rs"]
+mod wire;
+#[path = "exchange/world.rs"]
+mod world;

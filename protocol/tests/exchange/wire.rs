@@ -1,0 +1,202 @@
+//! The wire: takes what stands in the outboxes to its receiver and brings the answer back.
+
+use yunling_protocol::custody::record::Loaded;
+use yunling_protocol::custody::{Input, Side, Stage, giving, taking};
+use yunling_protocol::delivery::{self, Next};
+use yunling_protocol::id::TransferId;
+use yunling_protocol::message::{Answer, Content, Message};
+use yunling_protocol::office::{DecideError, Decision, OutboxEntry};
+use yunling_protocol::statement::Statement;
+use yunling_protocol::store::{Batch, Expect, Key, Put, Read, SCAN_ITEMS_MAX, Table};
+
+use crate::copy::Dies;
+use crate::world::{PlainVault, World};
+
+/// Rounds after which a world without faults must be quiet: a move takes under ten, a redirect
+/// one for each node on the way.
+const ROUNDS_MAX: usize = 60;
+
+/// One message on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Packet {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) key: Key,
+    /// The stored outbox entry, so that an answer ends only what it answers.
+    pub(crate) entry: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Packet {
+    pub(crate) fn message(&self) -> Message {
+        Message::parse_own(&self.bytes).expect("an outbox message parses")
+    }
+}
+
+impl World {
+    /// What stands in the outbox of `from`, in order of its keys.
+    pub(crate) fn outbox(&self, from: usize) -> Vec<Packet> {
+        let rows = self.desks[from].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap();
+        let packet = |(key, entry): (Vec<u8>, Vec<u8>)| {
+            let bytes = OutboxEntry::decode(&entry).unwrap().message;
+            let to = self.index(&Message::parse_own(&bytes).unwrap().to);
+            Packet { from, to, key: Key::new(Table::Outbox, key), entry, bytes }
+        };
+        rows.into_iter().map(packet).collect()
+    }
+
+    /// Words of what stands in all outboxes, for a failing test to print.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let all = (0..self.desks.len()).flat_map(|at| self.outbox(at));
+        let word = |p: Packet| {
+            format!(
+                "{} -> {}: {}",
+                self.desks[p.from].name,
+                self.desks[p.to].name,
+                p.message().content.word()
+            )
+        };
+        all.map(word).collect()
+    }
+
+    /// Decides about received bytes; nothing is durable yet.
+    pub(crate) fn decide(&self, at: usize, bytes: &[u8]) -> Decision {
+        let message = match Message::open(bytes, &self.desks[at].name, &self.members, false, self.now.get()) {
+            Ok(message) => message,
+            Err(error) => return Decision::refused(error.code()),
+        };
+        match self.route(at, &message) {
+            Ok(decision) => decision,
+            Err(error) => Decision::refused(error.code()),
+        }
+    }
+
+    fn route(&self, at: usize, message: &Message) -> Result<Decision, DecideError> {
+        let (office, books, fresh) = (self.office(at), &self.desks[at], &mut self.fresh(at));
+        let taker = || {
+            let known = Loaded::by_id(books, message.transfer)?;
+            Ok::<_, DecideError>(known.is_some_and(|l| l.transfer.side == Side::Taking))
+        };
+        match &message.content {
+            Content::Deliver { statement } => delivery::receive(&office, books, fresh, message, statement),
+            Content::Offer { .. } | Content::Refuse { .. } | Content::Release { .. } => {
+                taking::receive(&office, books, &PlainVault, fresh, message)
+            }
+            Content::Cancel { .. } if taker()? => {
+                taking::receive(&office, books, &PlainVault, fresh, message)
+            }
+            _ => giving::receive(&office, books, &PlainVault, fresh, message),
+        }
+    }
+
+    /// Receives a message: decide, commit, answer.
+    pub(crate) fn receive(&self, at: usize, bytes: &[u8]) -> Answer {
+        let decision = self.decide(at, bytes);
+        match self.commit(at, decision.batch) {
+            Ok(()) => decision.answer,
+            Err(_) => Answer::Busy,
+        }
+    }
+
+    /// What the sender does with the answer to a packet.
+    pub(crate) fn answered(&self, packet: &Packet, answer: &Answer) {
+        let (office, desk) = (self.office(packet.from), &self.desks[packet.from]);
+        let message = packet.message();
+        let batch = match &message.content {
+            Content::Deliver { statement } => {
+                let statement = Statement::parse(statement).unwrap();
+                match delivery::answered(&office, desk, &message.to, &statement, answer).unwrap() {
+                    Next::Ended(batch) | Next::Redirected(batch, _) => batch,
+                    Next::Later(_) => return,
+                }
+            }
+            Content::Request { .. } => {
+                let Answer::Refused(reason) = answer else { return };
+                let loaded =
+                    Loaded::by_id(desk, message.transfer).unwrap().expect("an own transfer is known");
+                let input = Input::Refused { reason: reason.clone() };
+                // An answer that comes late, when the transfer is further on, changes nothing.
+                let Ok(decision) = taking::advance(&office, loaded, &input) else { return };
+                decision.batch
+            }
+            Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. }
+                if *answer == Answer::Ok =>
+            {
+                let mut batch = Batch::new();
+                batch.expect.push(Expect::Equals(packet.key.clone(), packet.entry.clone()));
+                batch.put.push(Put::Delete(packet.key.clone()));
+                // Replaced since: the new entry is sent again.
+                let _ = self.commit(packet.from, batch);
+                return;
+            }
+            _ => return,
+        };
+        self.commit(packet.from, batch).expect("nobody else wrote since the decision");
+    }
+
+    /// Takes one packet there and its answer back.
+    pub(crate) fn carry(&self, packet: &Packet) -> Answer {
+        let answer = self.receive(packet.to, &packet.bytes);
+        self.answered(packet, &answer);
+        answer
+    }
+
+    /// Takes everything that stands in the outbox of `from` once; the answers in order.
+    pub(crate) fn send_all(&self, from: usize) -> Vec<Answer> {
+        let silent = |at: usize| self.silent.borrow().contains(&at);
+        let packets = self.outbox(from).into_iter().filter(|p| !silent(p.from) && !silent(p.to));
+        packets.map(|p| self.carry(&p)).collect()
+    }
+
+    /// Carries the one message of this kind that `from` has waiting.
+    pub(crate) fn carry_one(&self, from: usize, word: &str) -> Answer {
+        let found = self.outbox(from).into_iter().find(|p| p.message().content.word() == word);
+        self.carry(&found.unwrap_or_else(|| panic!("no {word} waits at {}: {:?}", from, self.waiting())))
+    }
+
+    /// A person or the clock moves a giving transfer on.
+    pub(crate) fn push_giving(&self, at: usize, id: TransferId, input: &Input) -> Result<(), DecideError> {
+        let (office, books) = (self.office(at), &self.desks[at]);
+        let loaded = Loaded::by_id(books, id)?.expect("the transfer is known");
+        let decision = giving::advance(&office, books, &PlainVault, &mut self.fresh(at), loaded, input)?;
+        self.commit(at, decision.batch).expect("nobody else wrote since the decision");
+        Ok(())
+    }
+
+    /// Moves a transfer on at whichever side `at` is.
+    pub(crate) fn push(&self, at: usize, id: TransferId, input: &Input) -> Result<(), DecideError> {
+        match self.transfer(at, id).map(|t| t.side) {
+            Some(Side::Giving) => self.push_giving(at, id, input),
+            _ => self.push_taking(at, id, input),
+        }
+    }
+
+    /// Without faults: everything is sent, copied and checked until nothing is left to do.
+    pub(crate) fn settle(&self) {
+        for _ in 0..ROUNDS_MAX {
+            for at in 0..self.desks.len() {
+                self.send_all(at);
+                while let Some(t) = self.has_work(at) {
+                    self.work(at, t.id, 64, Dies::Never);
+                    let stuck = self.transfer(at, t.id).is_some_and(|n| n == t);
+                    if stuck {
+                        break;
+                    }
+                }
+            }
+            let work = (0..self.desks.len()).any(|at| self.has_work(at).is_some());
+            if !work && self.waiting().is_empty() {
+                return;
+            }
+            self.wait(60);
+        }
+        let stages: Vec<_> =
+            (0..self.desks.len()).flat_map(|at| self.transfers(at)).map(|t| (t.side, t.stage)).collect();
+        panic!("not quiet after {ROUNDS_MAX} rounds: {:?}, {stages:?}", self.waiting());
+    }
+
+    /// Stage of a transfer at a node.
+    pub(crate) fn stage(&self, at: usize, id: TransferId) -> Option<Stage> {
+        self.transfer(at, id).map(|t| t.stage)
+    }
+}
