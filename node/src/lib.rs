@@ -1,4 +1,5 @@
 //! placeholder
 
 pub mod net;
+pub mod sheet;
 pub mod store;
