@@ -99,6 +99,12 @@ pub enum SheetError {
         /// Limit.
         max: usize,
     },
+    /// Values so far apart that the sheet between them is too large.
+    #[error("the sheet spans more than {max} cells: delete what lies far from the table")]
+    TooManyCells {
+        /// Limit.
+        max: u64,
+    },
     /// A cell with more text than Excel itself allows.
     #[error("a cell of row {row} has {chars} characters, at most {max} are read")]
     CellTooLong {
@@ -109,6 +115,11 @@ pub enum SheetError {
         /// Limit.
         max: usize,
     },
+}
+
+/// A file whose structure is broken.
+pub(super) fn damaged() -> SheetError {
+    SheetError::Unreadable { why: "the file is damaged".to_owned() }
 }
 
 impl SheetError {
@@ -129,6 +140,7 @@ impl SheetError {
             Self::MapField { .. } => "sheet-map-field",
             Self::TooManyRows { .. } => "sheet-too-many-rows",
             Self::TooManyColumns { .. } => "sheet-too-many-columns",
+            Self::TooManyCells { .. } => "sheet-too-many-cells",
             Self::CellTooLong { .. } => "sheet-cell-too-long",
         }
     }
@@ -138,7 +150,7 @@ impl SheetError {
         match self {
             Self::Io { path, source } => vec![("path", path.clone()), ("cause", source.to_string())],
             Self::TooLarge { bytes, max } => vec![("bytes", bytes.to_string()), ("max", max.to_string())],
-            Self::Unfolds { max } => vec![("max", max.to_string())],
+            Self::Unfolds { max } | Self::TooManyCells { max } => vec![("max", max.to_string())],
             Self::Password | Self::Encoding => vec![],
             Self::NotASheet { found } => vec![("found", (*found).to_owned())],
             Self::Unreadable { why } => vec![("cause", why.clone())],

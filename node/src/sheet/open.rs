@@ -5,13 +5,13 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible};
+use calamine::{Data, DataRef, Dimensions, ExcelDateTime, Reader, SheetType, SheetVisible};
 use yunling_protocol::day::{Day, UnixTime};
 
 use super::error::SheetError;
 use super::moment::Moment;
 use super::unpacked::{self, Package};
-use super::{Cell, Options, Row, Table, csv_text, header};
+use super::{Cell, Options, Row, Table, binary, csv_text, header, merged};
 
 /// Largest file read: 200 000 rows as CSV are about 40 MB.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -19,9 +19,9 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 /// readable.
 const ROWS_MAX: usize = 200_000;
 /// Most columns: legacy sheets have 15 to 40.
-const COLUMNS_MAX: usize = 256;
+pub(super) const COLUMNS_MAX: usize = 256;
 /// Most characters of a cell: Excel's own limit.
-const CELL_CHARS_MAX: usize = 32_767;
+pub(super) const CELL_CHARS_MAX: usize = 32_767;
 
 /// Reads the sheet in `path`.
 pub fn read_sheet(path: &Path, options: &Options) -> Result<Table, SheetError> {
@@ -46,7 +46,8 @@ fn rows_of(content: &[u8], path: &Path, options: &Options) -> Result<Table, Shee
                     calamine::OdsError::Password => SheetError::Password,
                     other => unreadable(other),
                 })?;
-                whole_sheets(workbook, path, options)
+                // OpenDocument repeats no value under a merged cell and the reader names no regions.
+                whole_sheets(workbook, path, options, |_, _| vec![])
             }
             Package::Other => Err(SheetError::NotASheet { found: "another kind of package" }),
         },
@@ -56,11 +57,14 @@ fn rows_of(content: &[u8], path: &Path, options: &Options) -> Result<Table, Shee
             if content.windows(name.len()).any(|w| w == name) {
                 return Err(SheetError::Password);
             }
+            binary::check(content)?;
             let workbook = calamine::Xls::new(Cursor::new(content)).map_err(|e| match e {
                 calamine::XlsError::Password => SheetError::Password,
                 other => unreadable(other),
             })?;
-            whole_sheets(workbook, path, options)
+            whole_sheets(workbook, path, options, |book, name| {
+                book.merge_cells_by_sheet_name(name).unwrap_or_default()
+            })
         }
         [b'%', b'P', b'D', b'F', ..] => Err(SheetError::NotASheet { found: "a PDF document" }),
         _ => text_sheet(content, path, options),
@@ -128,18 +132,26 @@ fn text_sheet(content: &[u8], path: &Path, options: &Options) -> Result<Table, S
         Ok::<(), SheetError>(())
     })?;
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    assemble(path, name, vec![], collector.finish(), options)
+    assemble(path, name, vec![], Found { rows: collector.finish(), merged: vec![] }, options)
+}
+
+/// What a worksheet holds.
+struct Found {
+    rows: Vec<Row>,
+    merged: Vec<Dimensions>,
 }
 
 fn assemble(
     path: &Path,
     sheet: String,
     other_sheets: Vec<String>,
-    mut rows: Vec<Row>,
+    found: Found,
     options: &Options,
 ) -> Result<Table, SheetError> {
+    let mut rows = found.rows;
     let header = header::find(&rows, options)?;
     rows.retain(|row| row.number > header.row);
+    merged::fill(&mut rows, &found.merged, &header.columns)?;
     Ok(Table {
         source: path.to_owned(),
         sheet,
@@ -170,13 +182,13 @@ fn first_with_header(
     all: &[calamine::Sheet],
     path: &Path,
     options: &Options,
-    mut rows: impl FnMut(&str) -> Result<Vec<Row>, SheetError>,
+    mut read: impl FnMut(&str) -> Result<Found, SheetError>,
 ) -> Result<Table, SheetError> {
     let mut nearest = SheetError::HeaderMissing { rows: 0 };
     for name in choices(all, options)? {
         let others = all.iter().filter(|s| s.name != name && s.typ == SheetType::WorkSheet);
         let others = others.map(|s| s.name.clone()).collect();
-        match assemble(path, name.clone(), others, rows(&name)?, options) {
+        match assemble(path, name.clone(), others, read(&name)?, options) {
             Ok(table) => return Ok(table),
             // A header that lacks a column says more than a sheet without any.
             Err(error @ SheetError::HeaderMissing { .. }) => {
@@ -200,17 +212,24 @@ fn xlsx(content: &[u8], path: &Path, options: &Options) -> Result<Table, SheetEr
     let mut workbook = calamine::Xlsx::new(Cursor::new(content)).map_err(unreadable)?;
     let all = workbook.sheets_metadata().to_vec();
     first_with_header(&all, path, options, |name| {
-        let mut reader = workbook.worksheet_cells_reader(name).map_err(unreadable)?;
         let mut collector = Collector::default();
+        let mut reader = workbook.worksheet_cells_reader(name).map_err(unreadable)?;
         while let Some(cell) = reader.next_cell().map_err(unreadable)? {
             let (row, column) = cell.get_position();
             collector.put(row.saturating_add(1), column as usize, of_ref(cell.get_value()))?;
         }
-        Ok(collector.finish())
+        drop(reader);
+        let merged = workbook.merge_cells_by_sheet_name(name).map_err(unreadable)?;
+        Ok(Found { rows: collector.finish(), merged })
     })
 }
 
-fn whole_sheets<'a, R>(mut workbook: R, path: &Path, options: &Options) -> Result<Table, SheetError>
+fn whole_sheets<'a, R>(
+    mut workbook: R,
+    path: &Path,
+    options: &Options,
+    merged: impl Fn(&R, &str) -> Vec<Dimensions>,
+) -> Result<Table, SheetError>
 where
     R: Reader<Cursor<&'a [u8]>>,
     R::Error: std::fmt::Display,
@@ -218,13 +237,15 @@ where
     let all = workbook.sheets_metadata().to_vec();
     first_with_header(&all, path, options, |name| {
         let range = workbook.worksheet_range(name).map_err(unreadable)?;
-        let Some((first_row, first_column)) = range.start() else { return Ok(vec![]) };
+        let Some((first_row, first_column)) = range.start() else {
+            return Ok(Found { rows: vec![], merged: vec![] });
+        };
         let mut collector = Collector::default();
         for (row, column, value) in range.used_cells() {
             let number = u32::try_from(row).unwrap_or(u32::MAX).saturating_add(first_row).saturating_add(1);
             collector.put(number, column + first_column as usize, of_data(value))?;
         }
-        Ok(collector.finish())
+        Ok(Found { rows: collector.finish(), merged: merged(&workbook, name) })
     })
 }
 

@@ -263,12 +263,25 @@ impl<'a> RowReader<'a> {
                 for (_, code) in repairs.into_iter().filter(|(done, _)| *done) {
                     self.repair(Field::Id, code);
                 }
+                // Abolished codes are in the table: a number keeps the one of its first registration.
+                if DivisionCode(id.division()).lookup().is_none() {
+                    self.remark(Field::Id, "id-division-unknown");
+                }
                 Some(id)
             }
             Err(error) => {
                 self.refuse(Field::Id, error.code());
                 None
             }
+        }
+    }
+
+    /// Notes blanks at the ends of a value that is read, not stored.
+    fn note_blanks(&mut self, field: Field) {
+        if let Some(Cell::Text(text)) = self.cell(field)
+            && text::trimmed(text).1
+        {
+            self.repair(field, "blanks-removed");
         }
     }
 
@@ -293,6 +306,7 @@ impl<'a> RowReader<'a> {
         let Some(cell) = self.cell(field) else { return Ok(None) };
         match Moment::of_cell(cell) {
             Some((moment, repaired)) => {
+                self.note_blanks(field);
                 if repaired {
                     self.repair(field, "full-width");
                 }
@@ -340,6 +354,7 @@ impl<'a> RowReader<'a> {
         let hint = self.table.columns.get(&Field::Hours).map_or(UnitHint::None, |c| c.unit);
         match duration::of_cell(cell, hint) {
             Some((stated, repaired)) => {
+                self.note_blanks(Field::Hours);
                 if repaired {
                     self.repair(Field::Hours, "full-width");
                 }

@@ -248,6 +248,90 @@ fn one_value_in_the_far_corner_does_not_become_a_full_rectangle() {
 }
 
 #[test]
+fn an_old_binary_workbook_is_read() {
+    let rows = headed(&[row(&[]), row(&[("服务地点", "")])]);
+    let table = read("a.xls", &crate::sheet::binary::tests::xls(&rows), &Options::default()).unwrap();
+    assert_eq!(table.sheet, "记录");
+    let report = judge(&table, &NothingYet, rules()).unwrap().report(&table);
+    assert_eq!((report.accepted, report.refused_rows), (1, vec![3]));
+}
+
+#[test]
+fn an_open_document_is_read_with_its_typed_cells() {
+    let mut content = String::from(
+        "<office:document-content><office:body><office:spreadsheet><table:table table:name=\"记录\">\
+         <table:table-row table:number-rows-repeated=\"2\"><table:table-cell/></table:table-row>",
+    );
+    for (r, cells) in headed(&[row(&[])]).iter().enumerate() {
+        content.push_str("<table:table-row>");
+        for (c, text) in cells.iter().enumerate() {
+            let cell = match (r, c) {
+                (1, 7) => {
+                    "<table:table-cell office:value-type=\"date\" office:date-value=\"2025-01-04T09:00:00\"/>"
+                }
+                (1, 9) => "<table:table-cell office:value-type=\"time\" office:time-value=\"PT03H30M00S\"/>",
+                _ if text.is_empty() => "<table:table-cell/>",
+                _ => {
+                    let cell = format!(
+                        "<table:table-cell office:value-type=\"string\"><text:p>{text}</text:p></table:table-cell>"
+                    );
+                    content.push_str(&cell);
+                    continue;
+                }
+            };
+            content.push_str(cell);
+        }
+        content.push_str("</table:table-row>");
+    }
+    content.push_str("</table:table></office:spreadsheet></office:body></office:document-content>");
+    let files = [
+        ("mimetype", b"application/vnd.oasis.opendocument.spreadsheet".as_slice()),
+        ("META-INF/manifest.xml", b"<manifest:manifest/>"),
+        ("content.xml", content.as_bytes()),
+    ];
+    let package = crate::sheet::unpacked::tests::package_of(&files);
+    let table = read("a.ods", &package, &Options::default()).unwrap();
+    assert_eq!((table.sheet.as_str(), table.header_row), ("记录", 3));
+    let judged = judge(&table, &NothingYet, rules()).unwrap();
+    assert_eq!(judged.verdicts[0].row, 4);
+    let record = judged.records().next().unwrap();
+    assert_eq!((record.minutes, record.stated.unwrap().value), (Minutes(210), 210));
+    assert!(matches!(record.when, When::Clock { .. }));
+
+    let encrypted: &[u8] = b"<manifest:manifest><manifest:file-entry><manifest:encryption-data>\
+        </manifest:encryption-data></manifest:file-entry></manifest:manifest>";
+    let locked = crate::sheet::unpacked::tests::package_of(&[files[0], (files[1].0, encrypted), files[2]]);
+    assert_eq!(refusal("a.ods", &locked), "sheet-password");
+}
+
+#[test]
+fn what_is_merged_over_several_volunteers_holds_for_each_but_never_hours() {
+    let people = [("530102190001010019", ""), ("532901190001010026", ""), ("53290119000101019X", "")];
+    let blank = [("活动名称", ""), ("服务地点", ""), ("开始时间", ""), ("服务时长", "")];
+    let rows: Vec<Vec<String>> = people
+        .iter()
+        .enumerate()
+        .map(|(i, (id, _))| {
+            let mut changes = vec![("证件号码", *id)];
+            changes.extend(if i > 0 { &blank[..] } else { &[] });
+            row(&changes)
+        })
+        .collect();
+    let mut workbook = workbook(0, &headed(&rows));
+    let sheet = workbook.worksheet_from_index(0).unwrap();
+    let plain = Format::new();
+    for column in [2, 5, 7, 9] {
+        let text = SOUND[column as usize];
+        sheet.merge_range(1, column, 3, column, text, &plain).unwrap();
+    }
+    let table = read("a.xlsx", &workbook.save_to_buffer().unwrap(), &Options::default()).unwrap();
+    let judged = judge(&table, &NothingYet, rules()).unwrap();
+    let stated: Vec<bool> = judged.records().map(|r| r.stated.is_some()).collect();
+    assert_eq!(stated, [true, false, false]);
+    assert_eq!(judged.report(&table).accepted, 3);
+}
+
+#[test]
 fn the_name_of_a_file_decides_nothing() {
     let content = csv_of(&headed(&[row(&[])]));
     for name in ["a.xlsx", "a.xls", "a.ods", "a", "a.txt"] {

@@ -142,6 +142,7 @@ fn repaired_are_lower_case_x_full_width_digits_and_blanks() {
     assert_eq!(verdict(&[("证件号码", "530102000101001")]), (REPAIRED, vec!["id-old-form"]));
     assert_eq!(verdict(&[("姓名", "志愿者甲 ")]), (REPAIRED, vec!["blanks-removed"]));
     assert_eq!(verdict(&[("服务时长", "３．５小时")]), (REPAIRED, vec!["full-width"]));
+    assert_eq!(verdict(&[("开始时间", " 2025-01-04 09:00")]), (REPAIRED, vec!["blanks-removed"]));
     assert_eq!(record(&[("证件号码", "53290119000101019x")]).person.expose(), "53290119000101019X");
 }
 
