@@ -1,5 +1,17 @@
-//! placeholder
+//! The daemon as a library: store, network, control API, legacy sheets.
+//!
+//! Loads state, calls the pure decisions of `yunling-protocol`, commits their batch, then releases
+//! their effects.
 
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod home;
 pub mod net;
+pub mod person;
+pub mod qr;
+pub mod run;
+pub mod service;
 pub mod sheet;
 pub mod store;
+pub mod vault;

@@ -1,0 +1,309 @@
+//! The running office: loads state, calls the decisions of `yunling-protocol`, commits their batch,
+//! then releases their effects. Persist comes before send, always.
+//!
+//! One [`Node`] serves the control API, the network and the import. Acts on one dossier that meet
+//! another writer are decided again from the new state; nothing is ever half written.
+
+pub mod copy;
+pub mod exchange;
+pub mod import;
+pub mod outbox;
+pub mod peers;
+pub mod proofs;
+pub mod records;
+pub mod refusal;
+pub mod transfers;
+pub mod volunteers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::Notify;
+use yunling_protocol::dossier::Dossier;
+use yunling_protocol::id::DossierId;
+use yunling_protocol::key::{Role, SoftSigner};
+use yunling_protocol::ledger::{self, Books, LedgerError};
+use yunling_protocol::member::Members;
+use yunling_protocol::message::Life;
+use yunling_protocol::name::NodeName;
+use yunling_protocol::office::{DecideError, Decision, Office};
+use yunling_protocol::policy::Policy;
+use yunling_protocol::profile::{Profile, YUNNAN};
+use yunling_protocol::store::{Batch, CommitError, Expect, Item, Key, Put, Read, Store, StoreError, Table};
+
+use crate::clock::random32;
+use crate::home::Home;
+use crate::net::Net;
+use crate::store::{Options, SledStore};
+use crate::vault::ProfileVault;
+
+pub use refusal::Refusal;
+
+/// Folds kept in memory. A prefecture's clerks work on few dossiers at once; one fold of a hundred
+/// statements takes about 50 KiB.
+const CACHED_DOSSIERS_MAX: usize = 2_000;
+/// Times an act is decided again when another writer was first.
+const CONFLICT_TRIES_MAX: usize = 16;
+/// First life of a node.
+const FIRST_GENERATION: u64 = 1;
+
+/// A running office.
+pub struct Node {
+    /// Its home.
+    pub home: Home,
+    store: Arc<dyn Store>,
+    signer: SoftSigner,
+    vault: ProfileVault,
+    life: Life,
+    members: RwLock<Known>,
+    cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
+    counters: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) outbox_state: Mutex<outbox::Progress>,
+    pub(crate) wake: Notify,
+    pub(crate) net: std::sync::OnceLock<Net>,
+}
+
+/// Members with the policy towards each.
+#[derive(Clone, Default)]
+struct Known {
+    members: Arc<Members>,
+    policies: Arc<BTreeMap<NodeName, Policy>>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({})", self.home.name)
+    }
+}
+
+impl Node {
+    /// Opens the office of a home with its embedded store.
+    pub fn open(home: Home) -> Result<Self, Refusal> {
+        let folder = home.store_folder();
+        let owner = [home.name.as_str().as_bytes(), b"/1"].concat();
+        let store = SledStore::open(&folder, &owner, Options::default())
+            .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
+        Self::with_store(home, Arc::new(store))
+    }
+
+    /// Opens the office on a given store.
+    pub fn with_store(home: Home, store: Arc<dyn Store>) -> Result<Self, Refusal> {
+        let signer = home.keys.signer(Role::Statement).ok_or_else(|| Refusal::new("key-file"))?;
+        let vault = ProfileVault::new(&home.keys.profile);
+        check_identity(&home, store.as_ref())?;
+        let life = load_life(store.as_ref())?;
+        let node = Self {
+            home,
+            store,
+            signer,
+            vault,
+            life,
+            members: RwLock::default(),
+            cache: Mutex::default(),
+            counters: Mutex::default(),
+            outbox_state: Mutex::default(),
+            wake: Notify::new(),
+            net: std::sync::OnceLock::new(),
+        };
+        node.reload_members()?;
+        Ok(node)
+    }
+
+    /// The rule profile in force.
+    pub fn profile(&self) -> &'static Profile {
+        &YUNNAN
+    }
+
+    /// The network, when it runs.
+    pub fn net(&self) -> Option<&Net> {
+        self.net.get()
+    }
+
+    /// This node's life.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// Known nodes.
+    pub fn members(&self) -> Arc<Members> {
+        self.known().members
+    }
+
+    fn known(&self) -> Known {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn reload_members(&self) -> Result<(), Refusal> {
+        let members = peers::load_members(self)?;
+        let (default, named) =
+            self.home.config.policies().map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        let policies = members
+            .iter()
+            .map(|m| {
+                let name = m.card.card.name.clone();
+                let policy = named.get(&name).copied().unwrap_or(default);
+                (name, policy)
+            })
+            .collect();
+        let known = Known { members: Arc::new(members), policies: Arc::new(policies) };
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(())
+    }
+
+    /// Counts something that status and metrics show.
+    pub fn count(&self, what: &'static str) {
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+    }
+
+    /// Counters since start.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls `decide` with this node's context.
+    pub fn decide<T>(&self, decide: impl FnOnce(&Office<'_>) -> T) -> T {
+        let known = self.known();
+        let office = Office {
+            me: &self.home.name,
+            life: self.life,
+            trial: self.home.config.node.trial,
+            members: &known.members,
+            signer: &self.signer,
+            profile: self.profile(),
+            policies: &known.policies,
+            hold_transfers: self.home.config.transfer.hold_for_clerk,
+            now: self.home.clock.now(),
+        };
+        decide(&office)
+    }
+
+    /// Decides, commits and hands the result back; decides again when another writer was first.
+    pub fn act<T>(
+        &self,
+        mut decide: impl FnMut(&Office<'_>) -> Result<(Batch, T), DecideError>,
+    ) -> Result<T, Refusal> {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let (batch, value) = self.decide(&mut decide)?;
+            match self.commit(batch) {
+                Ok(()) => return Ok(value),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Refusal::new("store-conflict"))
+    }
+
+    /// As [`Node::act`] for a decision with an answer; wakes the outbox.
+    pub fn act_decision(
+        &self,
+        mut decide: impl FnMut(&Office<'_>) -> Result<Decision, DecideError>,
+    ) -> Result<yunling_protocol::message::Answer, Refusal> {
+        let (answer, wake) = self.act(|office| {
+            let decision = decide(office)?;
+            Ok((decision.batch, (decision.answer, decision.wake)))
+        })?;
+        if wake {
+            self.wake.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Commits a batch.
+    pub fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        if batch.put.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(batch)
+    }
+
+    /// Keeps a fold that was just committed.
+    pub fn remember(&self, dossier: Dossier) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHED_DOSSIERS_MAX {
+            // Folds are cheap to make again; a full cache starts over instead of keeping an order.
+            cache.clear();
+        }
+        cache.insert(dossier.id(), Arc::new(dossier));
+    }
+
+    pub(crate) fn vault(&self) -> &ProfileVault {
+        &self.vault
+    }
+}
+
+impl Read for Node {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Item>, StoreError> {
+        self.store.scan(table, prefix, after, limit)
+    }
+
+    fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Item>, StoreError> {
+        self.store.last(table, prefix)
+    }
+}
+
+impl Books for Node {
+    fn dossier(&self, id: DossierId, profile: &Profile) -> Result<Option<Arc<Dossier>>, LedgerError> {
+        let Some(record) = ledger::head_record(self, id)? else { return Ok(None) };
+        {
+            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(dossier) = cache.get(&id).filter(|d| d.head() == record.head) {
+                return Ok(Some(dossier.clone()));
+            }
+        }
+        let Some(dossier) = ledger::fold(self, id, profile)? else { return Ok(None) };
+        self.remember(dossier.clone());
+        Ok(Some(Arc::new(dossier)))
+    }
+}
+
+/// What was fixed at `init` must not change in the configuration of a used store.
+fn check_identity(home: &Home, store: &dyn Store) -> Result<(), Refusal> {
+    let identity = format!("1|{}|{}", home.name, home.config.node.trial);
+    let key = Key::new(Table::Meta, &b"identity"[..]);
+    match store.get(key.table, &key.key)? {
+        Some(stored) if stored == identity.as_bytes() => Ok(()),
+        Some(stored) => Err(Refusal::new("home-identity")
+            .with("stored", String::from_utf8_lossy(&stored))
+            .with("now", identity)),
+        None => {
+            let mut batch = Batch::default();
+            batch.expect.push(Expect::Absent(key.clone()));
+            batch.put.push(Put::Set(key, identity.into_bytes()));
+            Ok(store.commit(batch)?)
+        }
+    }
+}
+
+fn load_life(store: &dyn Store) -> Result<Life, Refusal> {
+    let key = Key::new(Table::Meta, &b"life"[..]);
+    if let Some(bytes) = store.get(key.table, &key.key)? {
+        let (generation, mark) =
+            bytes.split_first_chunk::<8>().ok_or_else(|| Refusal::new("store-damaged"))?;
+        let mark = mark.try_into().map_err(|_| Refusal::new("store-damaged"))?;
+        return Ok(Life { generation: u64::from_be_bytes(*generation), mark });
+    }
+    let mut mark = [0; 16];
+    mark.copy_from_slice(&random32()[..16]);
+    let life = Life { generation: FIRST_GENERATION, mark };
+    let mut batch = Batch::default();
+    batch.expect.push(Expect::Absent(key.clone()));
+    batch.put.push(Put::Set(key, [&life.generation.to_be_bytes()[..], &life.mark].concat()));
+    store.commit(batch)?;
+    Ok(life)
+}
+
+/// Whether a folder holds a store at all, so that commands can say which step is missing.
+pub fn has_store(folder: &Path) -> bool {
+    folder.exists()
+}

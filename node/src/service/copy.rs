@@ -1,0 +1,210 @@
+//! The taking side's copy: pulls a dossier over a bulk stream from where it stopped, stages it
+//! durably, verifies everything on all cores, asks issuers for changes, then accepts.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use yunling_protocol::custody::record::Loaded;
+use yunling_protocol::custody::{Input, Side, Stage, Transfer, taking};
+use yunling_protocol::dossier::Dossier;
+use yunling_protocol::id::{DossierId, StatementId, TransferId};
+use yunling_protocol::message::{Answer, Content, Frame, Message};
+use yunling_protocol::name::NodeName;
+use yunling_protocol::office::DecideError;
+use yunling_protocol::statement::{Body, Statement};
+
+use super::{Node, Refusal, peers};
+
+/// Statements staged by one batch: a cut loses at most these.
+const STAGE_ROWS: usize = 64;
+/// Pause before a copy that was cut is tried again.
+const COPY_RETRY: Duration = Duration::from_secs(2);
+/// Longest to wait for an issuer's changes: it delivers them to the new custodian anyway.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reasons after which only a person can help.
+fn needs_a_person(code: &str) -> bool {
+    !code.starts_with("net-")
+}
+
+impl Node {
+    /// Starts a task for each copy that is due.
+    pub(super) fn start_copies(self: Arc<Self>) {
+        let Ok(transfers) = self.transfers() else { return };
+        for transfer in transfers {
+            let due =
+                transfer.side == Side::Taking && matches!(transfer.stage, Stage::Copying | Stage::Checking);
+            if !due {
+                continue;
+            }
+            {
+                let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+                let wait = progress.copy_after.get(&transfer.id).is_some_and(|t| Instant::now() < *t);
+                if wait || !progress.copying.insert(transfer.id) {
+                    continue;
+                }
+            }
+            let node = self.clone();
+            tokio::spawn(async move {
+                let id = transfer.id;
+                if let Err(error) = node.clone().copy(&transfer).await {
+                    tracing::warn!(transfer = %id, code = error.code, "copy stopped");
+                    if needs_a_person(&error.code) {
+                        let failing = node.clone();
+                        let reason = error.code;
+                        let failed = move || failing.advance_transfer(id, &Input::Failed { reason });
+                        // Shown by the next look at the transfer; a failing store shows itself.
+                        let _ = tokio::task::spawn_blocking(failed).await;
+                    }
+                }
+                {
+                    let mut progress = node.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+                    progress.copying.remove(&id);
+                    progress.copy_after.insert(id, Instant::now() + COPY_RETRY);
+                }
+                node.wake.notify_one();
+            });
+        }
+    }
+
+    async fn copy(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
+        if transfer.stage == Stage::Copying {
+            self.clone().pull(transfer).await?;
+        }
+        self.check_copy(transfer.id).await
+    }
+
+    async fn pull(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
+        let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
+        let members = self.members();
+        let member = members.get(&transfer.peer).ok_or_else(|| Refusal::new("peer-unknown"))?;
+        let peer = peers::peer_id(&member.card).ok_or_else(|| Refusal::new("card-encoding"))?;
+        let request = self.decide(|office| {
+            let message = Message {
+                from: office.me.clone(),
+                to: transfer.peer.clone(),
+                dossier: transfer.dossier,
+                epoch: transfer.epoch,
+                transfer: transfer.id,
+                life: office.life,
+                at: office.now,
+                trial: office.trial,
+                content: Content::Pull { from: transfer.have },
+            };
+            message.sign(office.signer)
+        });
+        let request = request.map_err(|e| Refusal::new("sign-device").with("cause", &e))?;
+        let mut reader =
+            net.bulk(peer, request).await.map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        let mut at = transfer.have;
+        let mut piece = Vec::with_capacity(STAGE_ROWS);
+        loop {
+            let frame = reader.next().await.map_err(|e| Refusal::new(e.code()).with("cause", &e));
+            let (ended, failed) = match frame {
+                Ok(Some(bytes)) => {
+                    piece.push(bytes);
+                    (false, None)
+                }
+                Ok(None) => (true, None),
+                Err(error) => (true, Some(error)),
+            };
+            if piece.len() == STAGE_ROWS || (ended && !piece.is_empty()) {
+                let node = self.clone();
+                let (id, part) = (transfer.id, std::mem::take(&mut piece));
+                let count = part.len() as u64;
+                let staged = tokio::task::spawn_blocking(move || node.stage(id, at, &part)).await;
+                staged.map_err(|e| Refusal::new("internal").with("cause", &e))??;
+                at += count;
+            }
+            match (ended, failed) {
+                (_, Some(error)) => return Err(error),
+                (true, None) => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    fn stage(&self, id: TransferId, at: u64, statements: &[Vec<u8>]) -> Result<(), Refusal> {
+        self.act_decision(|office| {
+            let loaded = Loaded::by_id(self, id)?.ok_or(DecideError::Rule("transfer-unknown"))?;
+            taking::stage(office, loaded, at, statements)
+        })?;
+        Ok(())
+    }
+
+    async fn check_copy(self: Arc<Self>, id: TransferId) -> Result<(), Refusal> {
+        let node = self.clone();
+        let checked = tokio::task::spawn_blocking(move || node.verify_copy(id)).await;
+        let Some((transfer, dossier)) = checked.map_err(|e| Refusal::new("internal").with("cause", &e))??
+        else {
+            return Ok(());
+        };
+        let mut changes = Vec::new();
+        let mut unasked = Vec::new();
+        for issuer in taking::issuers(&dossier, &transfer, &self.home.name) {
+            match self.ask_changes(&issuer, &dossier).await {
+                Some(told) => {
+                    changes.extend(told.into_iter().filter(|s| dossier.sequence_of(s.id).is_none()))
+                }
+                None => unasked.push(issuer),
+            }
+        }
+        let node = self.clone();
+        let accepted = tokio::task::spawn_blocking(move || {
+            node.act_decision(|office| {
+                let loaded = Loaded::by_id(&*node, id)?.ok_or(DecideError::Rule("transfer-unknown"))?;
+                if loaded.transfer.stage != Stage::Checking || loaded.transfer.head != transfer.head {
+                    return Ok(yunling_protocol::office::Decision::answer(Answer::Ok));
+                }
+                taking::checked(office, loaded, &changes, unasked.clone())
+            })
+        });
+        accepted.await.map_err(|e| Refusal::new("internal").with("cause", &e))??;
+        Ok(())
+    }
+
+    /// Verifies the staged copy on all cores; `None` when it is not due any more.
+    fn verify_copy(&self, id: TransferId) -> Result<Option<(Transfer, Dossier)>, Refusal> {
+        let transfer = self.transfer(id)?.transfer;
+        if transfer.stage != Stage::Checking {
+            return Ok(None);
+        }
+        let staged = taking::staged(self, &transfer)?;
+        let statements = self.verify_all(&staged)?;
+        let checked = self.decide(|office| taking::check(office, &transfer, &statements));
+        checked.map(|dossier| Some((transfer, dossier))).map_err(Refusal::new)
+    }
+
+    /// Checks every signature of a copy, on all cores.
+    pub fn verify_all(&self, statements: &[Vec<u8>]) -> Result<Vec<Statement>, Refusal> {
+        let members = self.members();
+        let (trial, now) = (self.home.config.node.trial, self.home.clock.now());
+        let one = |bytes: &Vec<u8>| {
+            taking::verify_copied(&members, bytes, trial, now).map_err(|code| {
+                let issuer = Statement::parse(bytes).map(|s| s.common.issuer.to_string()).unwrap_or_default();
+                Refusal::new(code).with("issuer", issuer)
+            })
+        };
+        statements.par_iter().map(one).collect()
+    }
+
+    async fn ask_changes(&self, issuer: &NodeName, dossier: &Dossier) -> Option<Vec<Statement>> {
+        let net = self.net()?;
+        let members = self.members();
+        let member = members.get(issuer).filter(|m| m.removed_at.is_none())?;
+        let peer = peers::peer_id(&member.card)?;
+        let shown: StatementId = *dossier.hours().iter().find(|(_, h)| h.issuer == *issuer)?.0;
+        let id: DossierId = dossier.id();
+        let frame = Frame::Changes { dossier: id, shown }.encode();
+        let answer = net.request(peer, frame, ASK_TIMEOUT).await.ok()?;
+        let Ok(Answer::Changes(list)) = Answer::decode(&answer) else { return None };
+        let verified = self.verify_all(&list).ok()?;
+        let fits = |s: &Statement| {
+            s.common.issuer == *issuer
+                && s.common.dossier == id
+                && matches!(s.body, Body::Void(_) | Body::Correction(_))
+        };
+        verified.iter().all(fits).then_some(verified)
+    }
+}

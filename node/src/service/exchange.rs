@@ -1,0 +1,230 @@
+//! What this node does with the requests of its peers: the network's service.
+//!
+//! The connection proves nothing: messages are signed and opened here; a refusal is logged with
+//! the peer and counted.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use libp2p::PeerId;
+use yunling_protocol::card::SignedCard;
+use yunling_protocol::custody::record::Loaded;
+use yunling_protocol::custody::{Side, Stage, giving, taking};
+use yunling_protocol::delivery;
+use yunling_protocol::ledger;
+use yunling_protocol::message::{Answer, Content, Frame, Hello, Message};
+use yunling_protocol::name::NodeName;
+use yunling_protocol::office::DecideError;
+use yunling_protocol::statement::Statement;
+
+use super::{Node, Refusal};
+use crate::clock::fresh;
+use crate::net::{BulkSource, Service, SourceStopped};
+
+/// Statements read from the store for one piece of a bulk stream.
+const BULK_ROWS: usize = 128;
+
+/// The network's service over an office.
+#[derive(Debug, Clone)]
+pub struct Exchange(pub Arc<Node>);
+
+impl Service for Exchange {
+    fn answer(&self, from: PeerId, request: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
+        let node = self.0.clone();
+        async move {
+            let answered = tokio::task::spawn_blocking(move || node.answer(from, &request)).await;
+            answered.unwrap_or(Answer::Refused("internal".into())).encode()
+        }
+        .boxed()
+    }
+
+    fn bulk(&self, from: PeerId, request: Vec<u8>) -> BoxFuture<'static, Result<BulkSource, Vec<u8>>> {
+        let node = self.0.clone();
+        async move {
+            let opened = {
+                let node = node.clone();
+                tokio::task::spawn_blocking(move || node.open_pull(from, &request)).await
+            };
+            match opened {
+                Ok(Ok((transfer, start))) => Ok(pull_source(node, transfer, start)),
+                Ok(Err(code)) => Err(code.into_bytes()),
+                Err(_) => Err(b"internal".to_vec()),
+            }
+        }
+        .boxed()
+    }
+
+    fn notice(&self, _from: PeerId, _notice: Vec<u8>) -> BoxFuture<'static, ()> {
+        // Checkpoints and rosters are announced once there is a log; until then nothing is heard.
+        async {}.boxed()
+    }
+}
+
+fn pull_source(node: Arc<Node>, transfer: yunling_protocol::custody::Transfer, start: u64) -> BulkSource {
+    let stream = futures::stream::try_unfold((node, transfer, start), |(node, transfer, at)| async move {
+        if at >= transfer.count {
+            return Ok(None);
+        }
+        let limit = BULK_ROWS.min((transfer.count - at) as usize);
+        let dossier = transfer.dossier;
+        let reader = node.clone();
+        let rows =
+            tokio::task::spawn_blocking(move || ledger::chain(reader.as_ref(), dossier, at, limit)).await;
+        let rows =
+            rows.map_err(|e| SourceStopped(e.to_string()))?.map_err(|e| SourceStopped(e.to_string()))?;
+        if rows.is_empty() {
+            return Err(SourceStopped("chain ends early".into()));
+        }
+        let next = at + rows.len() as u64;
+        Ok(Some((futures::stream::iter(rows.into_iter().map(Ok)), (node, transfer, next))))
+    });
+    BulkSource::new(futures::TryStreamExt::try_flatten(stream))
+}
+
+impl Node {
+    fn refuse_peer(&self, from: &str, code: &str) -> Answer {
+        tracing::warn!(peer = from, code, "request refused");
+        self.count("requests_refused");
+        Answer::Refused(code.to_owned())
+    }
+
+    /// Answers one request frame.
+    pub fn answer(&self, from: PeerId, request: &[u8]) -> Answer {
+        let Some(name) = self.member_of(from) else {
+            return self.refuse_peer(&from.to_string(), "peer-unknown");
+        };
+        match Frame::decode(request) {
+            Err(_) => self.refuse_peer(name.as_str(), "frame-encoding"),
+            Ok(Frame::Hello(hello)) => self.answer_hello(&name, &hello),
+            Ok(Frame::Message(bytes)) => self.answer_message(&bytes),
+            Ok(Frame::Changes { dossier, shown }) => {
+                let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
+                answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))
+            }
+        }
+    }
+
+    /// Own hello.
+    pub(crate) fn hello(&self) -> Result<Hello, Refusal> {
+        let card = self.card()?;
+        Ok(Hello {
+            card: card.bytes().to_vec(),
+            life: self.life(),
+            version: 1,
+            clock: self.home.clock.now().0,
+        })
+    }
+
+    fn answer_hello(&self, name: &NodeName, hello: &Hello) -> Answer {
+        let shown = match SignedCard::parse(&hello.card) {
+            Ok(card) if card.card.name == *name => card,
+            _ => return self.refuse_peer(name.as_str(), "card-signature"),
+        };
+        if let Err(error) = self.note_peer(shown, hello.life) {
+            return self.refuse_peer(name.as_str(), &error.code);
+        }
+        match self.hello() {
+            Ok(hello) => Answer::Hello(hello),
+            Err(error) => Answer::Refused(error.code),
+        }
+    }
+
+    /// Answers a signed message, however it came.
+    pub fn answer_message(&self, bytes: &[u8]) -> Answer {
+        let opened = self.decide(|o| Message::open(bytes, o.me, o.members, o.trial, o.now));
+        let message = match opened {
+            Ok(message) => message,
+            Err(error) => return self.refuse_peer("?", error.code()),
+        };
+        let from = message.from.to_string();
+        match self.check_life(&message.from, message.life) {
+            Ok(None) => {}
+            Ok(Some(seen)) => {
+                tracing::warn!(peer = from, "message of a stale life");
+                self.count("stale_lives");
+                return Answer::Stale { seen };
+            }
+            Err(error) => return self.refuse_peer(&from, &error.code),
+        }
+        match self.take_message(&message) {
+            Ok(Answer::Refused(code)) => self.refuse_peer(&from, &code),
+            Ok(answer) => {
+                tracing::debug!(peer = from, kind = message.content.word(), "message answered");
+                answer
+            }
+            Err(error) => self.refuse_peer(&from, &error.code),
+        }
+    }
+
+    fn take_message(&self, message: &Message) -> Result<Answer, Refusal> {
+        let mut fresh = fresh();
+        match &message.content {
+            Content::Deliver { statement } => {
+                self.act_decision(|o| delivery::receive(o, self, &mut fresh, message, statement))
+            }
+            Content::Request { .. } | Content::Accept { .. } | Content::Done { .. } => {
+                self.act_decision(|o| giving::receive(o, self, self.vault(), &mut fresh, message))
+            }
+            Content::Offer { .. } | Content::Refuse { .. } => {
+                self.act_decision(|o| taking::receive(o, self, self.vault(), &mut fresh, message))
+            }
+            Content::Release { .. } => {
+                self.install_copy(message)?;
+                self.act_decision(|o| taking::receive(o, self, self.vault(), &mut fresh, message))
+            }
+            Content::Cancel { .. } => match Loaded::by_id(self, message.transfer)?.map(|l| l.transfer.side) {
+                None => Ok(Answer::Refused("transfer-unknown".into())),
+                Some(Side::Giving) => {
+                    self.act_decision(|o| giving::receive(o, self, self.vault(), &mut fresh, message))
+                }
+                Some(Side::Taking) => {
+                    self.act_decision(|o| taking::receive(o, self, self.vault(), &mut fresh, message))
+                }
+            },
+            Content::Pull { .. } => Ok(Answer::Refused("message-unexpected".into())),
+        }
+    }
+
+    /// Writes the checked copy where the ledger keeps it, invisible until the promotion.
+    fn install_copy(&self, message: &Message) -> Result<(), Refusal> {
+        let Some(loaded) = Loaded::by_id(self, message.transfer)? else { return Ok(()) };
+        let transfer = loaded.transfer;
+        if transfer.stage != Stage::Accepted || transfer.peer != message.from {
+            return Ok(());
+        }
+        let staged = taking::staged(self, &transfer)?;
+        let statements: Result<Vec<_>, _> = staged.iter().map(|b| Statement::parse(b)).collect();
+        let statements = statements.map_err(|e| DecideError::Rule(e.code()))?;
+        for batch in taking::install(&transfer, &statements) {
+            self.commit(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a pull and says what may be read.
+    fn open_pull(
+        &self,
+        from: PeerId,
+        request: &[u8],
+    ) -> Result<(yunling_protocol::custody::Transfer, u64), String> {
+        let name = self.member_of(from).ok_or("peer-unknown")?;
+        let opened = self.decide(|o| Message::open(request, o.me, o.members, o.trial, o.now));
+        let message = opened.map_err(|e| e.code().to_owned())?;
+        let Content::Pull { from: start } = message.content else { return Err("message-unexpected".into()) };
+        if message.from != name {
+            return Err("message-not-for-me".into());
+        }
+        let loaded = Loaded::by_id(self, message.transfer).map_err(|e| e.code().to_owned())?;
+        let transfer = loaded.ok_or("transfer-unknown")?.transfer;
+        let open = matches!(transfer.stage, Stage::Offered | Stage::Sealed);
+        if transfer.side != Side::Giving
+            || transfer.peer != name
+            || !open
+            || transfer.dossier != message.dossier
+        {
+            return Err("transfer-not-now".into());
+        }
+        Ok((transfer, start))
+    }
+}

@@ -1,0 +1,285 @@
+//! The outbox drainer: everything that waits is durable; this sends it, with backoff, until an
+//! answer ends it. A timeout means *unknown*; every message is safe to repeat.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use yunling_protocol::custody::record::Loaded;
+use yunling_protocol::custody::{Input, Side, Stage, taking};
+use yunling_protocol::delivery::{self, Next};
+use yunling_protocol::message::{Answer, Content, Frame, Message};
+use yunling_protocol::name::NodeName;
+use yunling_protocol::office::{OutboxEntry, outbox_prefix};
+use yunling_protocol::statement::Statement;
+use yunling_protocol::store::{Batch, Key, Put, Read, Table};
+
+use super::{Node, Refusal, peers};
+
+/// First pause after a failed try; doubles up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest pause between tries: a peer that comes back is reached within this time.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Pause after a message was taken but its transfer has not moved on.
+const TAKEN_PAUSE: Duration = Duration::from_secs(10);
+/// Pause of a held delivery: a person decides, minutes are soon enough.
+const HELD_PAUSE: Duration = Duration::from_secs(60);
+/// Longest a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Messages to one peer in one round; others get their turn.
+const PEER_ROUND_MAX: usize = 64;
+/// Pause between greetings of a peer that has not accepted us yet.
+const GREET_PAUSE: Duration = Duration::from_secs(5);
+/// Longest the pump sleeps when nothing wakes it.
+const IDLE: Duration = Duration::from_millis(500);
+/// Staged rows erased per round.
+const ERASE_ROWS: usize = 500;
+/// Pause between looks for expired transfers.
+const TICK: Duration = Duration::from_secs(60);
+
+/// Tries in memory; after a restart everything is tried at once.
+#[derive(Debug, Default)]
+pub struct Progress {
+    tries: BTreeMap<Vec<u8>, Attempt>,
+    greeted: BTreeMap<NodeName, Instant>,
+    ticked: Option<Instant>,
+    pub(super) copying: BTreeSet<yunling_protocol::id::TransferId>,
+    pub(super) copy_after: BTreeMap<yunling_protocol::id::TransferId, Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    tries: u32,
+    after: Instant,
+    error: Option<String>,
+}
+
+impl Node {
+    /// Runs until the network stops: outbox, copies, expiries.
+    pub async fn pump(self: Arc<Self>) {
+        loop {
+            self.clone().greet().await;
+            self.clone().send_waiting().await;
+            self.clone().start_copies();
+            let node = self.clone();
+            // A failure here is shown by status and tried again with the next round.
+            let _ = tokio::task::spawn_blocking(move || node.housekeeping()).await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+    }
+
+    /// Tries everything again now: a person asked to.
+    pub fn retry_now(&self) {
+        {
+            let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.tries.clear();
+            progress.greeted.clear();
+            progress.copy_after.clear();
+        }
+        self.wake.notify_one();
+    }
+
+    /// Messages that wait for a peer, and the last error.
+    pub(super) fn waiting_for(&self, name: &NodeName) -> (usize, Option<String>) {
+        let prefix = outbox_prefix(name);
+        let waiting = self.scan(Table::Outbox, &prefix, None, 1_000).map_or(0, |rows| rows.len());
+        let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = progress.tries.range(prefix.clone()..).take_while(|(k, _)| k.starts_with(&prefix));
+        (waiting, tries.filter_map(|(_, a)| a.error.clone()).last())
+    }
+
+    /// Everything that waits: how much, and since when the oldest.
+    pub fn outbox_figures(&self) -> Result<(usize, i64), Refusal> {
+        let rows = self.scan(Table::Outbox, b"", None, 4_000)?;
+        let created = rows.iter().filter_map(|(_, v)| OutboxEntry::decode(v).ok()).map(|e| e.created.0).min();
+        Ok((rows.len(), created.map_or(0, |c| self.home.clock.now().0 - c)))
+    }
+
+    async fn greet(self: Arc<Self>) {
+        let Some(net) = self.net() else { return };
+        let members = self.members();
+        for member in members.iter().filter(|m| m.removed_at.is_none()) {
+            let name = &member.card.card.name;
+            if *name == self.home.name || self.peer(name).map_or(true, |(_, r)| r.mutual) {
+                continue;
+            }
+            {
+                let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = Instant::now();
+                if progress.greeted.get(name).is_some_and(|after| now < *after) {
+                    continue;
+                }
+                progress.greeted.insert(name.clone(), now + GREET_PAUSE);
+            }
+            let (Some(peer), Ok(hello)) = (peers::peer_id(&member.card), self.hello()) else { continue };
+            let answer = net.request(peer, Frame::Hello(hello).encode(), REQUEST_TIMEOUT).await;
+            let Ok(Ok(Answer::Hello(hello))) = answer.map(|bytes| Answer::decode(&bytes)) else { continue };
+            if let Ok(card) = yunling_protocol::card::SignedCard::parse(&hello.card) {
+                if card.card.name == *name {
+                    let node = self.clone();
+                    let life = hello.life;
+                    let noted = tokio::task::spawn_blocking(move || node.note_peer(card, life)).await;
+                    if matches!(noted, Ok(Ok(()))) {
+                        tracing::info!(peer = %name, "peer has accepted this node");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_waiting(self: Arc<Self>) {
+        let members = self.members();
+        let names: Vec<NodeName> =
+            members.iter().filter(|m| m.removed_at.is_none()).map(|m| m.card.card.name.clone()).collect();
+        let sends = names.into_iter().filter(|n| *n != self.home.name).map(|name| self.clone().send_to(name));
+        futures::future::join_all(sends).await;
+    }
+
+    async fn send_to(self: Arc<Self>, name: NodeName) {
+        let node = self.clone();
+        let prefix = outbox_prefix(&name);
+        let rows = tokio::task::spawn_blocking(move || node.due(&prefix)).await;
+        let Ok(Ok(rows)) = rows else { return };
+        for (key, entry) in rows {
+            let Some(net) = self.net() else { return };
+            let members = self.members();
+            let Some(peer) = members.get(&name).and_then(|m| peers::peer_id(&m.card)) else { return };
+            let sent =
+                net.request(peer, Frame::Message(entry.message.clone()).encode(), REQUEST_TIMEOUT).await;
+            let pause = match sent.map(|bytes| Answer::decode(&bytes)) {
+                Ok(Ok(answer)) => {
+                    let node = self.clone();
+                    let (to, key) = (name.clone(), key.clone());
+                    let taken =
+                        tokio::task::spawn_blocking(move || node.answered(&to, &key, &entry, &answer)).await;
+                    taken.unwrap_or_else(|_| Err(Refusal::new("internal"))).map_err(|e| e.code)
+                }
+                Ok(Err(_)) => Err("answer-encoding".to_owned()),
+                Err(error) => Err(error.code().to_owned()),
+            };
+            let unreachable = matches!(&pause, Err(code) if code.starts_with("net-"));
+            self.note_try(&key, pause);
+            if unreachable {
+                // The others would wait for the same peer.
+                return;
+            }
+        }
+    }
+
+    fn due(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
+        let rows = self.scan(Table::Outbox, prefix, None, 4_000)?;
+        let now = Instant::now();
+        let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = rows.into_iter().filter(|(key, _)| progress.tries.get(key).is_none_or(|a| a.after <= now));
+        let entries = due.filter_map(|(key, value)| Some((key, OutboxEntry::decode(&value).ok()?)));
+        Ok(entries.take(PEER_ROUND_MAX).collect())
+    }
+
+    fn note_try(&self, key: &[u8], result: Result<Pause, String>) {
+        let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = progress.tries.get(key).map_or(0, |a| a.tries) + 1;
+        let backoff = RETRY_FIRST.saturating_mul(1 << tries.min(10)).min(RETRY_MAX);
+        let (pause, error) = match result {
+            Ok(Pause::Ended) => {
+                progress.tries.remove(key);
+                return;
+            }
+            Ok(Pause::Taken) => (TAKEN_PAUSE, None),
+            Ok(Pause::Later(error)) if error.starts_with("held") => (HELD_PAUSE, Some(error)),
+            Ok(Pause::Later(error)) | Err(error) => (backoff, Some(error)),
+        };
+        if let Some(error) = &error {
+            tracing::debug!(error, tries, "message waits");
+        }
+        progress.tries.insert(key.to_vec(), Attempt { tries, after: Instant::now() + pause, error });
+    }
+
+    /// Acts on the answer to a message from the outbox.
+    fn answered(
+        &self,
+        to: &NodeName,
+        key: &[u8],
+        entry: &OutboxEntry,
+        answer: &Answer,
+    ) -> Result<Pause, Refusal> {
+        let message = Message::parse_own(&entry.message).map_err(|e| Refusal::new(e.code()))?;
+        if let Content::Deliver { statement } = &message.content {
+            return self.delivered(to, statement, answer);
+        }
+        match (answer, &message.content) {
+            (Answer::Ok, Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. })
+            | (Answer::Refused(_), Content::Cancel { .. } | Content::Refuse { .. }) => {
+                let mut batch = Batch::default();
+                batch.put.push(Put::Delete(Key::new(Table::Outbox, key)));
+                self.commit(batch)?;
+                Ok(Pause::Ended)
+            }
+            (Answer::Ok, _) => Ok(Pause::Taken),
+            (Answer::Refused(code), Content::Request { .. }) if code != "transfer-in-progress" => {
+                tracing::warn!(peer = %to, code, "transfer refused");
+                self.act_decision(|office| {
+                    let loaded = Loaded::by_id(self, message.transfer)?
+                        .ok_or(yunling_protocol::office::DecideError::Rule("transfer-unknown"))?;
+                    taking::advance(office, loaded, &Input::Refused { reason: code.clone() })
+                })?;
+                Ok(Pause::Ended)
+            }
+            (Answer::Refused(code), _) => Ok(Pause::Later(code.clone())),
+            (Answer::Stale { .. }, _) => Ok(Pause::Later("stale-life".into())),
+            (Answer::Busy, _) => Ok(Pause::Later("busy".into())),
+            _ => Ok(Pause::Later("answer-unexpected".into())),
+        }
+    }
+
+    fn delivered(&self, to: &NodeName, statement: &[u8], answer: &Answer) -> Result<Pause, Refusal> {
+        let statement = Statement::parse(statement).map_err(|e| Refusal::new(e.code()))?;
+        let pause = self.act(|office| {
+            Ok(match delivery::answered(office, self, to, &statement, answer)? {
+                Next::Ended(batch) => (batch, Pause::Ended),
+                Next::Redirected(batch, next) => {
+                    tracing::info!(statement = %statement.id, peer = %next, "delivery follows the dossier");
+                    (batch, Pause::Ended)
+                }
+                Next::Later(code) => (Batch::default(), Pause::Later(code)),
+            })
+        })?;
+        if matches!(pause, Pause::Ended) {
+            self.wake.notify_one();
+        }
+        Ok(pause)
+    }
+
+    /// Expired transfers end, staged copies of ended ones are erased.
+    fn housekeeping(&self) -> Result<(), Refusal> {
+        {
+            let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+            if progress.ticked.is_some_and(|t| t.elapsed() < TICK) {
+                return Ok(());
+            }
+            progress.ticked = Some(Instant::now());
+        }
+        for transfer in self.transfers()? {
+            if transfer.stage.ended() && transfer.side == Side::Taking {
+                let batch = taking::erase_staged(self, &transfer, ERASE_ROWS).map_err(Refusal::from)?;
+                self.commit(batch)?;
+            } else if transfer.stage != Stage::Sealed && self.home.clock.now() > transfer.expires {
+                self.advance_transfer(transfer.id, &Input::Tick)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to do with an outbox entry after an answer.
+#[derive(Debug)]
+enum Pause {
+    /// It has left the outbox.
+    Ended,
+    /// The peer has it; the transfer must move on.
+    Taken,
+    /// Try again later, and why.
+    Later(String),
+}

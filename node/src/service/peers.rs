@@ -1,0 +1,297 @@
+//! Peering by exchanged cards: each office accepts the other's card; only then do nodes connect.
+
+use serde::Serialize;
+use yunling_protocol::card::SignedCard;
+use yunling_protocol::cbor::{self, CborError, Fields, MapBuilder};
+use yunling_protocol::day::UnixTime;
+use yunling_protocol::key::Role;
+use yunling_protocol::member::{Member, Members};
+use yunling_protocol::message::Life;
+use yunling_protocol::name::NodeName;
+use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
+
+use super::{Node, Refusal};
+use crate::net::{PeerAddress, TestStep};
+
+/// Peers a node may have: 16 prefectures, their counties and organizations, with room; the allow
+/// list and the members live in memory.
+pub const PEERS_MAX: usize = 512;
+
+/// A stored peer.
+#[derive(Debug, Clone)]
+pub struct PeerRecord {
+    /// Its card as accepted or as it last showed it.
+    pub card: SignedCard,
+    /// When accepted here.
+    pub accepted_at: UnixTime,
+    /// When removed here.
+    pub removed_at: Option<UnixTime>,
+    /// Highest life seen of it.
+    pub life: Option<Life>,
+    /// Whether it has answered as an accepted peer, so that both sides have accepted.
+    pub mutual: bool,
+}
+
+fn peer_key(name: &NodeName) -> Key {
+    Key::new(Table::Peer, name.as_str().as_bytes().to_vec())
+}
+
+impl PeerRecord {
+    fn encode(&self) -> Vec<u8> {
+        let map = MapBuilder::new()
+            .put(1, cbor::int(1))
+            .put(2, cbor::bytes(self.card.bytes()))
+            .put(3, cbor::int(self.accepted_at.0))
+            .put_opt(4, self.removed_at.map(|t| cbor::int(t.0)))
+            .put_opt(5, self.life.map(|l| cbor::int(l.generation)))
+            .put_opt(6, self.life.map(|l| cbor::bytes(l.mark)))
+            .put_opt(7, self.mutual.then_some(cbor::Value::Bool(true)));
+        cbor::encode(&map.build())
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        let mut f = Fields::open(cbor::decode(bytes, 64 * 1024)?)?;
+        if f.uint(1)? != 1 {
+            return Err(CborError::WrongType(1));
+        }
+        let card = f.bytes(2, yunling_protocol::card::CARD_BYTES_MAX)?;
+        let life = match (f.opt_uint(5)?, f.opt_array(6)?) {
+            (Some(generation), Some(mark)) => Some(Life { generation, mark }),
+            _ => None,
+        };
+        let record = Self {
+            card: SignedCard::parse(&card).map_err(|_| CborError::WrongType(2))?,
+            accepted_at: UnixTime(f.int(3)?),
+            removed_at: f.opt_int(4)?.map(UnixTime),
+            life,
+            mutual: f.flag(7)?,
+        };
+        f.finish()?;
+        Ok(record)
+    }
+}
+
+/// Own card and accepted peers.
+pub(super) fn load_members(node: &Node) -> Result<Members, Refusal> {
+    let mut members = Members::default();
+    for record in records(node)? {
+        members.insert(Member { card: record.card, removed_at: record.removed_at });
+    }
+    members.insert(Member { card: node.card()?, removed_at: None });
+    Ok(members)
+}
+
+fn records(node: &Node) -> Result<Vec<PeerRecord>, Refusal> {
+    let mut out = Vec::new();
+    scan_all::<Refusal>(node, Table::Peer, b"", |_, bytes| {
+        let record =
+            PeerRecord::decode(&bytes).map_err(|e| Refusal::new("store-damaged").with("cause", &e))?;
+        out.push(record);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// A peer as an operator sees it.
+#[derive(Debug, Serialize)]
+pub struct PeerView {
+    /// Name.
+    pub name: String,
+    /// Chinese title.
+    pub title_zh: String,
+    /// English title.
+    pub title_en: String,
+    /// Division.
+    pub division: String,
+    /// `waiting` until the other side has accepted too, `active`, or `removed`.
+    pub state: &'static str,
+    /// Open connection now.
+    pub connected: bool,
+    /// Fingerprint to compare.
+    pub fingerprint: String,
+    /// Addresses.
+    pub addresses: Vec<String>,
+    /// Messages that wait for it.
+    pub waiting: usize,
+    /// Last error of the outbox towards it.
+    pub last_error: Option<String>,
+}
+
+impl Node {
+    /// Own card; with the addresses the network listens on, when it runs.
+    pub fn card(&self) -> Result<SignedCard, Refusal> {
+        let listening = self.net().map(|n| n.listen_addresses().iter().map(ToString::to_string).collect());
+        let addresses = listening.unwrap_or_else(|| self.home.config.net.listen.clone());
+        self.home.card(addresses).map_err(|e| Refusal::new(e.code()).with("cause", &e))
+    }
+
+    /// Pins another node's card.
+    pub fn accept_peer(&self, card: SignedCard) -> Result<PeerView, Refusal> {
+        let name = card.card.name.clone();
+        if name == self.home.name {
+            return Err(Refusal::new("peer-self"));
+        }
+        if card.card.trial != self.home.config.node.trial {
+            return Err(Refusal::new("trial-mixed"));
+        }
+        let key = peer_key(&name);
+        let stored = self.get(key.table, &key.key)?;
+        let old = stored.as_deref().map(PeerRecord::decode).transpose();
+        let old = old.map_err(|e| Refusal::new("store-damaged").with("cause", &e))?;
+        if let Some(old) = &old {
+            if old.card.fingerprint() != card.fingerprint() {
+                // Another office under a known name, or new keys: never silently.
+                return Err(Refusal::new("peer-other-keys")
+                    .with("name", &name)
+                    .with("known", old.card.fingerprint())
+                    .with("given", card.fingerprint()));
+            }
+        } else if records(self)?.len() >= PEERS_MAX {
+            return Err(Refusal::new("peer-too-many").with("max", PEERS_MAX));
+        }
+        let record = PeerRecord {
+            card,
+            accepted_at: old.as_ref().map_or(self.home.clock.now(), |o| o.accepted_at),
+            removed_at: None,
+            life: old.as_ref().and_then(|o| o.life),
+            mutual: old.is_some_and(|o| o.mutual),
+        };
+        self.put_peer(&key, stored, &record)?;
+        tracing::info!(peer = %name, "peer accepted");
+        Ok(self.view(&record))
+    }
+
+    fn put_peer(&self, key: &Key, stored: Option<Vec<u8>>, record: &PeerRecord) -> Result<(), Refusal> {
+        let mut batch = Batch::default();
+        batch.expect.push(match stored {
+            Some(old) => Expect::Equals(key.clone(), old),
+            None => Expect::Absent(key.clone()),
+        });
+        batch.put.push(Put::Set(key.clone(), record.encode()));
+        self.commit(batch)?;
+        self.reload_members()?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Ends peering; what it signed before stays verifiable.
+    pub fn remove_peer(&self, name: &NodeName) -> Result<(), Refusal> {
+        let (stored, mut record) = self.peer(name)?;
+        record.removed_at = Some(self.home.clock.now());
+        record.mutual = false;
+        self.put_peer(&peer_key(name), Some(stored), &record)?;
+        tracing::info!(peer = %name, "peer removed");
+        Ok(())
+    }
+
+    /// A stored peer with its bytes.
+    pub fn peer(&self, name: &NodeName) -> Result<(Vec<u8>, PeerRecord), Refusal> {
+        let key = peer_key(name);
+        let bytes =
+            self.get(key.table, &key.key)?.ok_or_else(|| Refusal::new("peer-unknown").with("name", name))?;
+        let record =
+            PeerRecord::decode(&bytes).map_err(|e| Refusal::new("store-damaged").with("cause", &e))?;
+        Ok((bytes, record))
+    }
+
+    /// All peers.
+    pub fn peers(&self) -> Result<Vec<PeerView>, Refusal> {
+        Ok(records(self)?.iter().map(|r| self.view(r)).collect())
+    }
+
+    fn view(&self, record: &PeerRecord) -> PeerView {
+        let card = &record.card.card;
+        let peer = peer_id(&record.card);
+        let connected = self
+            .net()
+            .zip(peer)
+            .is_some_and(|(net, id)| net.connected().iter().any(|c| c.peer == id && c.accepted));
+        let state = match (record.removed_at, record.mutual) {
+            (Some(_), _) => "removed",
+            (None, true) => "active",
+            (None, false) => "waiting",
+        };
+        let (waiting, last_error) = self.waiting_for(&card.name);
+        PeerView {
+            name: card.name.to_string(),
+            title_zh: card.title_zh.clone(),
+            title_en: card.title_en.clone(),
+            division: card.division.to_string(),
+            state,
+            connected,
+            fingerprint: record.card.fingerprint(),
+            addresses: card.addresses.clone(),
+            waiting,
+            last_error,
+        }
+    }
+
+    /// Remembers what a peer showed: a newer card of the same keys, its life, that it accepts us.
+    pub(crate) fn note_peer(&self, shown: SignedCard, life: Life) -> Result<(), Refusal> {
+        let name = shown.card.name.clone();
+        let (stored, mut record) = self.peer(&name)?;
+        if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
+            return Err(Refusal::new("peer-other-keys").with("name", &name));
+        }
+        let newer = shown.card.made_at > record.card.card.made_at
+            && shown.card.addresses != record.card.card.addresses;
+        if record.mutual && !newer && record.life == Some(life) {
+            return Ok(());
+        }
+        record.mutual = true;
+        if newer {
+            record.card = shown;
+        }
+        if record.life.is_none_or(|seen| life.generation > seen.generation) {
+            record.life = Some(life);
+        }
+        self.put_peer(&peer_key(&name), Some(stored), &record)
+    }
+
+    /// Checks the life in a message against the highest one seen; a lower or twin life is stale.
+    pub(crate) fn check_life(&self, name: &NodeName, life: Life) -> Result<Option<Life>, Refusal> {
+        let (stored, mut record) = self.peer(name)?;
+        match record.life {
+            Some(seen) if seen == life => Ok(None),
+            Some(seen) if seen.generation >= life.generation => Ok(Some(seen)),
+            _ => {
+                record.life = Some(life);
+                self.put_peer(&peer_key(name), Some(stored), &record)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tests the way to a peer, step by step.
+    pub async fn test_peer(&self, name: &NodeName) -> Result<Vec<TestStep>, Refusal> {
+        let (_, record) = self.peer(name)?;
+        let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
+        let peer = peer_id(&record.card).ok_or_else(|| Refusal::new("card-encoding"))?;
+        Ok(net.test(peer).await)
+    }
+
+    /// Peers for the allow list of the network.
+    pub(crate) fn allowed(&self) -> Vec<PeerAddress> {
+        let members = self.members();
+        let active = members.iter().filter(|m| m.removed_at.is_none() && m.card.card.name != self.home.name);
+        let address = |m: &Member| {
+            let addresses = m.card.card.addresses.iter().filter_map(|a| a.parse().ok()).collect();
+            Some(PeerAddress { peer: peer_id(&m.card)?, addresses })
+        };
+        active.filter_map(address).collect()
+    }
+
+    /// The member behind a network identity.
+    pub(crate) fn member_of(&self, peer: libp2p::PeerId) -> Option<NodeName> {
+        let members = self.members();
+        let found = members.iter().find(|m| m.removed_at.is_none() && peer_id(&m.card) == Some(peer));
+        found.map(|m| m.card.card.name.clone())
+    }
+}
+
+/// Network identity of a card: its transport key.
+pub fn peer_id(card: &SignedCard) -> Option<libp2p::PeerId> {
+    let key = card.card.keys_of(Role::Transport).next()?;
+    let public = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.public).ok()?;
+    Some(libp2p::identity::PublicKey::from(public).to_peer_id())
+}

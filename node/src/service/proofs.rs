@@ -1,0 +1,343 @@
+//! Proofs issued here, and dossiers as people and files see them.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use yunling_protocol::cbor::{self, Value as Cbor};
+use yunling_protocol::day::UnixTime;
+use yunling_protocol::dossier::{Custody, Dossier, Totals};
+use yunling_protocol::id::DossierId;
+use yunling_protocol::key::Role;
+use yunling_protocol::ledger;
+use yunling_protocol::minutes::Minutes;
+use yunling_protocol::name::NodeName;
+use yunling_protocol::office::{self, DecideError, Vault};
+use yunling_protocol::proof::{self, Amount, Claims};
+use yunling_protocol::statement::{Body, Statement, When};
+use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
+
+use super::volunteers::custody_words;
+use super::{Node, Refusal};
+use crate::clock::random32;
+
+/// Days a proof is valid when nothing is said: a school year's certificate is asked for yearly.
+const PROOF_DAYS: u64 = 365;
+/// Longest a proof may be valid, days.
+const PROOF_DAYS_MAX: u64 = 3_660;
+
+/// A proof to issue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProofRequest {
+    /// Volunteer.
+    pub volunteer: String,
+    /// At least so many minutes; exact total when absent.
+    pub at_least_minutes: Option<u64>,
+    /// Audience named by the holder.
+    pub audience: Option<String>,
+    /// Full name opened by the holder's act.
+    #[serde(default)]
+    pub with_name: bool,
+    /// Days until it expires.
+    pub days: Option<u64>,
+    /// Certificate number.
+    pub number: Option<String>,
+}
+
+/// Reference to a volunteer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolunteerRequest {
+    /// Dossier id, identity number or name.
+    pub volunteer: String,
+}
+
+impl Node {
+    /// Issues a proof over a dossier held here.
+    pub fn issue_proof(&self, request: &ProofRequest) -> Result<Value, Refusal> {
+        let id = self.find(&request.volunteer)?;
+        let dossier = self.fold(id)?;
+        match dossier.custody() {
+            Custody::Open(node) if *node == self.home.name => {}
+            Custody::Sealed { next, .. } => return Err(Refusal::new("dossier-moved").with("node", next)),
+            _ => return Err(Refusal::new("dossier-moved")),
+        }
+        if let Some(kind) = dossier.unknown_critical() {
+            return Err(Refusal::new("statement-newer-version").with("kind", kind));
+        }
+        let totals = dossier.totals(self.profile());
+        let amount = match request.at_least_minutes {
+            Some(least) if least > totals.counted.0 => {
+                let stated = Minutes(least).hours_text();
+                return Err(Refusal::new("proof-too-high")
+                    .with("asked", stated)
+                    .with("hours", totals.counted));
+            }
+            Some(0) => return Err(Refusal::new("minutes-zero")),
+            Some(least) => Amount::AtLeast(Minutes(least)),
+            None => Amount::Exact(totals.counted),
+        };
+        let days = request.days.unwrap_or(PROOF_DAYS);
+        if days == 0 || days > PROOF_DAYS_MAX {
+            return Err(Refusal::new("proof-days").with("max", PROOF_DAYS_MAX));
+        }
+        let claims = self.claims(id, &dossier, &totals, request, amount, days)?;
+        let signer = self.home.keys.signer(Role::Proof).ok_or_else(|| Refusal::new("key-file"))?;
+        let text =
+            proof::issue(&signer, &claims).map_err(|e| Refusal::new("sign-device").with("cause", &e))?;
+        // Kept, so that a later void can be compared with what was proven; key: issue time, then text hash.
+        let hash = yunling_protocol::statement::id_of(text.as_bytes());
+        let key = Key::new(Table::Proof, [id.as_bytes(), hash.as_bytes()].concat());
+        let mut batch = Batch::default();
+        batch.expect.push(Expect::Absent(key.clone()));
+        batch.put.push(Put::Set(key, text.clone().into_bytes()));
+        self.commit(batch)?;
+        let minutes = match amount {
+            Amount::AtLeast(m) | Amount::Exact(m) => m,
+        };
+        let bytes = (text.len() - proof::PREFIX.len()) / 3 * 2 + usize::from((text.len() - 4) % 3 == 2);
+        Ok(json!({
+            "proof": text, "minutes": minutes.0, "hours": minutes.hours_text(),
+            "amount": if request.at_least_minutes.is_some() { "at-least" } else { "exact" },
+            "expires": claims.expires.to_string(), "bytes": bytes, "chars": text.len(),
+            "recorders": claims.recorders.iter().map(|(n, _)| n.to_string()).collect::<Vec<_>>(),
+        }))
+    }
+
+    fn claims(
+        &self,
+        id: DossierId,
+        dossier: &Dossier,
+        totals: &Totals,
+        request: &ProofRequest,
+        amount: Amount,
+        days: u64,
+    ) -> Result<Claims, Refusal> {
+        let now = self.home.clock.now();
+        let subject = match request.audience.as_deref().filter(|a| !a.trim().is_empty()) {
+            Some(audience) => {
+                let key = office::secrets_key(id);
+                let stored = self.get(key.table, &key.key)?.ok_or_else(|| Refusal::new("secrets-missing"))?;
+                let secrets =
+                    self.vault().open(id, &stored).ok_or_else(|| Refusal::new("secrets-missing"))?;
+                proof::subject_for(&secrets.key, audience.trim())
+            }
+            None => {
+                let mut subject = [0; 16];
+                subject.copy_from_slice(&random32()[..16]);
+                subject
+            }
+        };
+        let full_name = if request.with_name {
+            let person = self.person(id)?.ok_or_else(|| Refusal::new("name-missing"))?;
+            if person.name.len() > proof::NAME_BYTES_MAX {
+                return Err(Refusal::new("name-long").with("max", proof::NAME_BYTES_MAX));
+            }
+            Some(person.name)
+        } else {
+            None
+        };
+        let others = totals.by_issuer.keys().any(|n| *n != self.home.name);
+        let exact = matches!(amount, Amount::Exact(_));
+        let recorders: Vec<(NodeName, Option<Minutes>)> = if others {
+            totals.by_issuer.iter().map(|(n, m)| (n.clone(), exact.then_some(*m))).collect()
+        } else {
+            vec![]
+        };
+        if recorders.len() > proof::RECORDERS_MAX {
+            return Err(Refusal::new("proof-recorders").with("max", proof::RECORDERS_MAX));
+        }
+        Ok(Claims {
+            issuer: self.home.name.clone(),
+            subject,
+            issued: now,
+            expires: UnixTime(now.0 + days as i64 * 86_400),
+            full_name,
+            amount,
+            days: totals.days,
+            epoch: dossier.epoch(),
+            recorders,
+            number: request.number.clone(),
+            trial: self.home.config.node.trial,
+        })
+    }
+
+    /// A dossier with its sums and statements.
+    pub fn show_dossier(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
+        let id = self.find(&request.volunteer)?;
+        let dossier = self.fold(id)?;
+        let totals = dossier.totals(self.profile());
+        let mut statements = Vec::new();
+        let mut at = 0;
+        while at < dossier.length() {
+            let part = ledger::chain(self, id, at, 1_024)?;
+            if part.is_empty() {
+                return Err(Refusal::new("store-damaged"));
+            }
+            for bytes in part {
+                let statement = Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()))?;
+                statements.push(statement_view(at, &statement, &dossier, &totals));
+                at += 1;
+            }
+        }
+        let text_map = |entries: Vec<(String, Minutes)>| {
+            entries.into_iter().map(|(k, m)| (k, Value::from(m.0))).collect::<serde_json::Map<_, _>>()
+        };
+        Ok(json!({
+            "dossier": id.to_string(), "custody": custody_words(dossier.custody()), "epoch": dossier.epoch(),
+            "length": dossier.length(), "head": dossier.head().to_string(),
+            "stated_minutes": totals.stated.0, "disputed_minutes": totals.disputed.0,
+            "counted_minutes": totals.counted.0, "hours": totals.counted.hours_text(),
+            "voided_minutes": totals.voided.0, "repeated_minutes": totals.repeated.0,
+            "attestations": totals.attestations,
+            "by_year": text_map(totals.by_year.iter().map(|(y, m)| (y.to_string(), *m)).collect()),
+            "by_issuer": text_map(totals.by_issuer.iter().map(|(n, m)| (n.to_string(), *m)).collect()),
+            "by_recorder": text_map(totals.by_recorder.iter().map(|(n, m)| (n.clone(), *m)).collect()),
+            "stars_due": totals.stars_due, "stars_awarded": totals.stars_awarded,
+            "star_review": totals.star_review, "balance_minutes": totals.balance.0,
+            "cannot_tell": dossier.unknown_critical(), "statements": statements,
+        }))
+    }
+
+    /// The dossier as one file: its statements in chain order. Holds no profile and no key.
+    pub fn export_dossier(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
+        let id = self.find(&request.volunteer)?;
+        let dossier = self.fold(id)?;
+        let mut items = Vec::new();
+        while (items.len() as u64) < dossier.length() {
+            let part = ledger::chain(self, id, items.len() as u64, 1_024)?;
+            if part.is_empty() {
+                return Err(Refusal::new("store-damaged"));
+            }
+            items.extend(part.into_iter().map(Cbor::Bytes));
+        }
+        let count = items.len();
+        let bundle = Cbor::Array(vec![
+            cbor::text("yunling/bundle"),
+            cbor::int(1),
+            cbor::bytes(id.0),
+            cbor::bytes(dossier.head().0),
+            Cbor::Array(items),
+        ]);
+        Ok(json!({
+            "bundle": data_encoding::BASE64URL_NOPAD.encode(&cbor::encode(&bundle)),
+            "statements": count, "minutes": dossier.totals(self.profile()).counted.0,
+        }))
+    }
+
+    /// A volunteer with personal data, for the clerk.
+    pub fn show_volunteer(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
+        let id = self.find(&request.volunteer)?;
+        let dossier = self.fold(id)?;
+        let totals = dossier.totals(self.profile());
+        let person = self.person(id)?;
+        Ok(json!({
+            "dossier": id.to_string(),
+            "name": person.as_ref().map(|p| p.name.clone()),
+            "id_masked": person.as_ref().and_then(|p| p.citizen_id.as_ref().map(|c| c.masked())),
+            "contact": person.as_ref().and_then(|p| p.contact.clone()),
+            "custody": custody_words(dossier.custody()), "minutes": totals.counted.0,
+            "hours": totals.counted.hours_text(), "stars_due": totals.stars_due,
+            "star_review": totals.star_review,
+        }))
+    }
+
+    /// Deliveries that wait for a person.
+    pub fn held(&self) -> Result<Value, Refusal> {
+        let mut held = Vec::new();
+        scan_all::<Refusal>(self, Table::Held, b"", |_, bytes| {
+            // An empty row marks one that a person refused.
+            let Ok(statement) = Statement::parse(&bytes) else { return Ok(()) };
+            if let Body::Attestation(a) = &statement.body {
+                held.push(json!({
+                    "dossier": statement.common.dossier.to_string(), "statement": statement.id.to_string(),
+                    "issuer": statement.common.issuer.to_string(), "minutes": a.minutes.0,
+                    "hours": a.minutes.hours_text(), "grade": a.grade.letter(),
+                    "activity": a.activity.name, "when": when_text(a.when),
+                }));
+            }
+            Ok(())
+        })?;
+        Ok(json!({ "held": held }))
+    }
+
+    /// Takes or refuses a held delivery.
+    pub fn decide_held(&self, dossier: &str, statement: &str, take: bool) -> Result<Value, Refusal> {
+        let dossier = DossierId::parse(dossier).map_err(|e| Refusal::new("dossier-id").with("cause", &e))?;
+        let statement = yunling_protocol::id::StatementId::parse(statement)
+            .map_err(|e| Refusal::new("statement-id").with("cause", &e))?;
+        self.act(|office| {
+            let batch = yunling_protocol::delivery::decide_held(office, self, dossier, statement, take)?;
+            Ok::<_, DecideError>((batch, ()))
+        })?;
+        Ok(json!({}))
+    }
+
+    /// Figures of the node.
+    pub fn status(&self) -> Result<Value, Refusal> {
+        let mut volunteers = 0u64;
+        scan_all::<Refusal>(self, Table::Head, b"", |_, _| {
+            volunteers += 1;
+            Ok(())
+        })?;
+        let (waiting, oldest) = self.outbox_figures()?;
+        let open = self.transfers()?.iter().filter(|t| !t.stage.ended()).count();
+        let net = self.net();
+        let counters: serde_json::Map<_, _> = self
+            .counts()
+            .into_iter()
+            .chain(net.map(|n| n.counters()).unwrap_or_default())
+            .map(|(k, v)| (k.to_owned(), Value::from(v)))
+            .collect();
+        let peers = self.peers()?;
+        let held = self.held()?["held"].as_array().map_or(0, Vec::len);
+        let node = &self.home.config.node;
+        let free =
+            rustix::fs::statvfs(self.home.store_folder()).map_or(0, |s| (s.f_bavail * s.f_frsize) >> 20);
+        Ok(json!({
+            "name": self.home.name.to_string(), "title_zh": node.title_zh, "title_en": node.title_en,
+            "division": node.division, "trial": node.trial, "version": env!("CARGO_PKG_VERSION"),
+            "generation": self.life().generation,
+            "listen": net.map(|n| n.listen_addresses().iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
+            "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
+            "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
+        }))
+    }
+}
+
+/// When, for a person.
+pub fn when_text(when: When) -> String {
+    match when {
+        When::Clock { start, end } if start.day() == end.day() => {
+            let s = end.second_of_day();
+            format!("{start}–{:02}:{:02}", s / 3600, s % 3600 / 60)
+        }
+        When::Clock { start, end } => format!("{start}–{end}"),
+        When::Day(day) => day.to_string(),
+        When::Period { first, last } => format!("{first}–{last}"),
+    }
+}
+
+fn statement_view(sequence: u64, statement: &Statement, dossier: &Dossier, totals: &Totals) -> Value {
+    let mut view = json!({
+        "sequence": sequence, "id": statement.id.to_string(),
+        "kind": Body::word(statement.body.kind()).map_or_else(|| format!("unknown kind {}", statement.body.kind()), str::to_owned),
+        "issuer": statement.common.issuer.to_string(), "issued_at": statement.common.issued_at.to_string(),
+    });
+    if let Some(hour) = dossier.hours().get(&statement.id) {
+        let state = match hour {
+            h if h.void.is_some() => "void",
+            h if h.repeat => "repeat",
+            h if h.corrected.is_some() => "corrected",
+            _ => "effective",
+        };
+        view["minutes"] = hour.minutes.0.into();
+        view["when"] = when_text(hour.when).into();
+        view["activity"] = hour.activity.clone().into();
+        view["recorder"] = hour.recorder.clone().into();
+        view["grade"] = hour.grade.letter().into();
+        view["state"] = state.into();
+        view["overlap"] = totals.overlapping.contains(&statement.id).into();
+    }
+    view
+}
