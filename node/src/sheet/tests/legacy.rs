@@ -115,5 +115,5 @@ fn a_hundred_thousand_rows_are_read_and_judged_in_seconds() {
     let judged = judge(&table, &NothingYet, rules()).unwrap();
     eprintln!("read in {read:?}, read and judged in {:?}", began.elapsed());
     assert_eq!(judged.verdicts.len(), 100_000);
-    assert!(began.elapsed().as_secs() < 10);
+    assert!(began.elapsed().as_secs() < 60, "slower than any machine excuses: something is quadratic");
 }
