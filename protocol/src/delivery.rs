@@ -8,13 +8,13 @@ use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Appender, Books};
-use crate::message::{Answer, Content, Message};
+use crate::message::{Answer, Content, FUTURE_SECONDS_MAX, Message};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
-use crate::office::{self, Decision, DecideError, Office, OutboxKind};
+use crate::office::{self, DecideError, Decision, Office, OutboxKind};
 use crate::policy::{Already, Verdict};
 use crate::register::custodian_key;
-use crate::statement::{Attestation, Body, Outcome, Receipt, Statement};
+use crate::statement::{Attestation, Body, Correction, Outcome, Receipt, Statement};
 use crate::store::{Batch, Expect, Put, Read};
 
 /// Deliveries held per dossier; above it they are answered busy, so that a flood fills nothing.
@@ -36,7 +36,9 @@ pub fn receive(
         return Ok(Decision::refused("dossier-other"));
     }
     let id = message.dossier;
-    let Some(dossier) = books.dossier(id, office.profile)? else { return Ok(Decision::refused("dossier-unknown")) };
+    let Some(dossier) = books.dossier(id, office.profile)? else {
+        return Ok(Decision::refused("dossier-unknown"));
+    };
     match dossier.custody() {
         Custody::Open(node) if node == office.me => {}
         Custody::Sealed { next, .. } => return moved(books, &dossier, &statement, message, next),
@@ -49,15 +51,31 @@ pub fn receive(
         statement.body,
         Body::Attestation(_) | Body::Correction(_) | Body::Void(_) | Body::Training(_) | Body::Award(_)
     ) {
-        return receipt(office, fresh, Batch::default(), &dossier, &statement, Outcome::Refused, Some("kind"));
+        return receipt(
+            office,
+            fresh,
+            Batch::default(),
+            &dossier,
+            &statement,
+            Outcome::Refused,
+            Some("kind"),
+        );
     }
     let appender = match crate::custody::giving::open(office, books, id) {
         Ok(appender) => appender,
         Err(DecideError::Rule("transfer-in-progress")) => return Ok(Decision::answer(Answer::Busy)),
         Err(error) => return Err(error),
     };
+    let key = office::held_key(id, statement.id);
+    if books.get(key.table, &key.key)?.is_some_and(|stored| stored.is_empty()) {
+        // A person refused it while it was held; that stands, whatever policy says by now.
+        let refused = Outcome::Refused;
+        return receipt(office, fresh, Batch::default(), &dossier, &statement, refused, Some("held-refused"));
+    }
     let verdict = match &statement.body {
-        Body::Attestation(a) => judge(office, &dossier, &statement, a),
+        _ if statement.common.issued_at.0 > office.now.0 + FUTURE_SECONDS_MAX => Verdict::Hold("clock"),
+        Body::Attestation(a) => judge(office, &dossier, &statement, a, None),
+        Body::Correction(c) => judge_correction(office, books, &dossier, &statement, c)?,
         _ => Verdict::Accept,
     };
     match verdict {
@@ -69,7 +87,42 @@ pub fn receive(
     }
 }
 
-fn judge(office: &Office<'_>, dossier: &Dossier, statement: &Statement, a: &Attestation) -> Verdict {
+/// A correction that states more than before is judged as the attestation it makes: else any cap
+/// could be passed by a small attestation and a large correction.
+fn judge_correction(
+    office: &Office<'_>,
+    books: &dyn Books,
+    dossier: &Dossier,
+    statement: &Statement,
+    c: &Correction,
+) -> Result<Verdict, DecideError> {
+    let original = dossier.hours().get(&c.target);
+    let Some(hour) = original.filter(|h| h.issuer == statement.common.issuer && h.void.is_none()) else {
+        // Whose it is and whether it stands is the chain's to say.
+        return Ok(Verdict::Accept);
+    };
+    let when = c.when.unwrap_or(hour.when);
+    let minutes = c.minutes.unwrap_or(hour.minutes);
+    let grade = c.grade.unwrap_or(hour.grade);
+    if when == hour.when && minutes <= hour.minutes && grade >= hour.grade {
+        return Ok(Verdict::Accept);
+    }
+    let bytes =
+        ledger::statement(books, dossier.id(), c.target)?.ok_or(DecideError::Rule("target-unknown"))?;
+    let made = Statement::parse(&bytes).map_err(|e| DecideError::Rule(e.code()))?;
+    let Body::Attestation(made) = made.body else { return Err(DecideError::Rule("target-unknown")) };
+    let corrected = Attestation { when, minutes, grade, ..*made };
+    Ok(judge(office, dossier, statement, &corrected, Some(c.target)))
+}
+
+/// Judges an attestation by the rules and by policy; `instead_of` is not counted into the caps.
+fn judge(
+    office: &Office<'_>,
+    dossier: &Dossier,
+    statement: &Statement,
+    a: &Attestation,
+    instead_of: Option<StatementId>,
+) -> Verdict {
     if let Err(error) = crate::register::check(a, None, office.profile, office.now) {
         // A fact no rule allows (in the future, zero minutes) is no service; a clock that differs
         // a little is held by its own word.
@@ -83,8 +136,9 @@ fn judge(office: &Office<'_>, dossier: &Dossier, statement: &Statement, a: &Atte
     }
     let day = a.when.first_day();
     let mut already = Already::default();
-    for hour in dossier.hours().values() {
-        if hour.issuer != statement.common.issuer || hour.void.is_some() || hour.repeat {
+    for (id, hour) in dossier.hours() {
+        let other = hour.issuer != statement.common.issuer || instead_of == Some(*id);
+        if other || hour.void.is_some() || hour.repeat {
             continue;
         }
         let first = hour.when.first_day();
@@ -127,12 +181,7 @@ fn hold(
     reason: &'static str,
 ) -> Result<Decision, DecideError> {
     let key = office::held_key(dossier.id(), statement.id);
-    if let Some(stored) = books.get(key.table, &key.key)? {
-        // Refused by a person since: the mark says so.
-        if stored.is_empty() {
-            let reason = Some("held-refused");
-            return receipt(office, fresh, Batch::default(), dossier, statement, Outcome::Refused, reason);
-        }
+    if books.get(key.table, &key.key)?.is_some() {
         return receipt(office, fresh, Batch::default(), dossier, statement, Outcome::Held, Some(reason));
     }
     if books.scan(key.table, dossier.id().as_bytes(), None, HELD_MAX)?.len() >= HELD_MAX {
@@ -160,10 +209,8 @@ pub fn decide_held(
         ledger::set(&mut batch, key, Vec::new());
         return Ok(batch);
     }
-    let statement = office
-        .members
-        .verify(&bytes, office.now, office.trial)
-        .map_err(|e| DecideError::Rule(e.code()))?;
+    let statement =
+        office.members.verify(&bytes, office.now, office.trial).map_err(|e| DecideError::Rule(e.code()))?;
     let mut appender = crate::custody::giving::open(office, books, dossier)?;
     appender.append(&statement)?;
     let (mut batch, _) = appender.finish();
@@ -205,7 +252,10 @@ fn repeat(
     statement: &Statement,
 ) -> Result<Decision, DecideError> {
     let key = ledger::beside_key(dossier.id(), statement.id);
-    match books.get(key.table, &key.key)? {
+    let stored = books.get(key.table, &key.key)?;
+    // An issuer that became custodian keeps the receipt that its predecessor gave it there.
+    let own = |bytes: &Vec<u8>| Statement::parse(bytes).is_ok_and(|r| r.common.issuer == *office.me);
+    match stored.filter(own) {
         Some(bytes) => Ok(Decision::answer(Answer::Receipt(bytes))),
         None => receipt(office, fresh, Batch::default(), dossier, statement, Outcome::Accepted, None),
     }
@@ -257,8 +307,13 @@ pub fn answered(
                 Ok(receipt) => receipt,
                 Err(error) => return Ok(Next::Later(error.code().to_owned())),
             };
-            let Body::Receipt(body) = &receipt.body else { return Ok(Next::Later("receipt-expected".into())) };
-            if body.target != statement.id || receipt.common.issuer != *to || receipt.common.dossier != dossier {
+            let Body::Receipt(body) = &receipt.body else {
+                return Ok(Next::Later("receipt-expected".into()));
+            };
+            if body.target != statement.id
+                || receipt.common.issuer != *to
+                || receipt.common.dossier != dossier
+            {
                 return Ok(Next::Later("receipt-other".into()));
             }
             if body.outcome == Outcome::Held {
@@ -294,10 +349,17 @@ pub fn answered(
 
 /// Whether the newest seal shown is by `from`, for `next`, over this dossier, and the seals before
 /// it form an unbroken line of epochs, each signed by the node the one before names.
-fn proves(office: &Office<'_>, dossier: DossierId, from: &NodeName, next: &NodeName, seals: &[Vec<u8>]) -> bool {
+fn proves(
+    office: &Office<'_>,
+    dossier: DossierId,
+    from: &NodeName,
+    next: &NodeName,
+    seals: &[Vec<u8>],
+) -> bool {
     let mut holder: Option<NodeName> = None;
     for (epoch, bytes) in seals.iter().enumerate() {
-        let Ok(seal) = crate::custody::taking::verify_copied(office.members, bytes, office.trial, office.now) else {
+        let Ok(seal) = crate::custody::taking::verify_copied(office.members, bytes, office.trial, office.now)
+        else {
             return false;
         };
         let Body::Seal(body) = &seal.body else { return false };
@@ -322,7 +384,9 @@ pub fn changes(
     dossier: DossierId,
     shown: StatementId,
 ) -> Result<Answer, DecideError> {
-    let Some(bytes) = ledger::statement(read, dossier, shown)? else { return Ok(Answer::Refused("target-unknown".into())) };
+    let Some(bytes) = ledger::statement(read, dossier, shown)? else {
+        return Ok(Answer::Refused("target-unknown".into()));
+    };
     if !Statement::parse(&bytes).is_ok_and(|s| s.common.issuer == *office.me) {
         return Ok(Answer::Refused("not-issuer".into()));
     }
@@ -335,7 +399,8 @@ pub fn changes(
         for (_, bytes) in rows {
             let Ok(statement) = Statement::parse(&bytes) else { continue };
             let change = matches!(statement.body, Body::Correction(_) | Body::Void(_));
-            if change && statement.common.issuer == *office.me && out.len() < crate::message::wire::ITEMS_MAX {
+            if change && statement.common.issuer == *office.me && out.len() < crate::message::wire::ITEMS_MAX
+            {
                 out.push(bytes);
             }
         }

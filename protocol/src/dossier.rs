@@ -139,6 +139,9 @@ pub struct Hour {
     pub void: Option<StatementId>,
     /// Newest correction.
     pub corrected: Option<StatementId>,
+    /// When the newest corrections of time, minutes and grade, and of anything, were signed:
+    /// corrections may overtake each other on the way, and an older one never undoes a newer one.
+    pub corrected_at: [UnixTime; 4],
     /// Another attestation of the same (issuer, item) came before; shown, not counted.
     pub repeat: bool,
 }
@@ -321,10 +324,12 @@ impl Dossier {
                 }
                 self.note_peak(profile);
                 if let Some(hour) = self.hours.get_mut(&c.target) {
-                    hour.when = c.when.unwrap_or(hour.when);
-                    hour.minutes = c.minutes.unwrap_or(hour.minutes);
-                    hour.grade = c.grade.unwrap_or(hour.grade);
-                    hour.corrected = Some(statement.id);
+                    let signed = statement.common.issued_at;
+                    let [when, minutes, grade, any] = &mut hour.corrected_at;
+                    replace(&mut hour.when, when, c.when, signed);
+                    replace(&mut hour.minutes, minutes, c.minutes, signed);
+                    replace(&mut hour.grade, grade, c.grade, signed);
+                    replace(&mut hour.corrected, any, Some(Some(statement.id)), signed);
                 }
                 self.grown = true;
             }
@@ -390,6 +395,7 @@ impl Dossier {
                 grade: a.grade,
                 void: None,
                 corrected: None,
+                corrected_at: [UnixTime(i64::MIN); 4],
                 repeat,
             },
         );
@@ -459,5 +465,12 @@ impl Dossier {
     /// Sums under `profile`.
     pub fn totals(&self, profile: &Profile) -> Totals {
         totals::of(self, profile)
+    }
+}
+
+/// Takes a corrected value unless a correction signed later was taken before.
+fn replace<T>(field: &mut T, at: &mut UnixTime, value: Option<T>, signed: UnixTime) {
+    if let Some(value) = value.filter(|_| signed >= *at) {
+        (*field, *at) = (value, signed);
     }
 }

@@ -163,10 +163,8 @@ pub fn advance(
             }
         }
     }
-    if loaded.transfer != before {
-        loaded.save(&mut batch);
-    }
     let wake = !batch.put.is_empty();
+    loaded.save_changed(&before, &mut batch);
     Ok(Decision { batch, answer: Answer::Ok, wake })
 }
 

@@ -134,6 +134,16 @@ impl Loaded {
         Self::by_id(read, TransferId(id))
     }
 
+    /// Saves a transfer that is no longer as it was `before`. Of one that is, the batch only
+    /// expects that it still is: the messages in it were decided on that state.
+    pub fn save_changed(self, before: &Transfer, batch: &mut Batch) {
+        if self.transfer != *before {
+            self.save(batch);
+        } else if let Some(stored) = self.stored.filter(|_| !batch.put.is_empty()) {
+            batch.expect.push(Expect::Equals(transfer_key(self.transfer.id), stored));
+        }
+    }
+
     /// Adds the transfer's new state to the batch, expecting the old one.
     pub fn save(self, batch: &mut Batch) {
         let key = transfer_key(self.transfer.id);

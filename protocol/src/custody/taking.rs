@@ -127,10 +127,8 @@ pub fn advance(office: &Office<'_>, mut loaded: Loaded, input: &Input) -> Result
             }
         }
     }
-    if loaded.transfer != before {
-        loaded.save(&mut batch);
-    }
     let wake = !batch.put.is_empty();
+    loaded.save_changed(&before, &mut batch);
     Ok(Decision { batch, answer: Answer::Ok, wake })
 }
 
@@ -321,10 +319,8 @@ fn release(
         clear_outbox(&loaded.transfer, &mut batch);
         promote(office, books, vault, fresh, &before, &seal, secrets, &mut batch)?;
     }
-    if loaded.transfer != before {
-        loaded.save(&mut batch);
-    }
     let wake = !batch.put.is_empty();
+    loaded.save_changed(&before, &mut batch);
     Ok(Decision { batch, answer: Answer::Ok, wake })
 }
 

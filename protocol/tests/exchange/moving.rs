@@ -162,8 +162,7 @@ fn the_answer_that_completes_the_move_may_be_lost_at_every_message() {
             }
             if index == lost {
                 // Received and durable, but the sender never hears of it.
-                let packet =
-                    world.outbox(senders[index]).into_iter().find(|p| p.message().content.word() == word);
+                let packet = world.outbox(senders[index]).into_iter().find(|p| p.word() == word);
                 let packet = packet.unwrap();
                 assert_eq!(world.receive(packet.to, &packet.bytes), Answer::Ok);
                 world.check(id);
@@ -275,7 +274,7 @@ fn a_late_done_of_an_old_move_never_hides_the_one_under_way() {
     until_accepted(&world, KUNMING, DALI, first);
     world.carry_one(DALI, "accept");
     world.carry_one(KUNMING, "release");
-    let done = world.outbox(DALI).into_iter().find(|p| p.message().content.word() == "done").unwrap();
+    let done = world.outbox(DALI).into_iter().find(|p| p.word() == "done").unwrap();
     assert_eq!(world.stage(KUNMING, first), Some(Stage::Sealed));
 
     // Dali holds it and gives it back before Kunming heard of the end of the first move.

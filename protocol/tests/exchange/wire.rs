@@ -10,6 +10,7 @@ use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, SCAN_ITEMS_MAX, Table};
 
 use crate::copy::Dies;
+use crate::samples::name;
 use crate::world::{PlainVault, World};
 
 /// Rounds after which a world without faults must be quiet: a move takes under ten, a redirect
@@ -28,6 +29,16 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
+    /// What it is about, told by its key alone.
+    pub(crate) fn word(&self) -> &'static str {
+        let words = ["request", "offer", "refuse", "pull", "accept", "release", "done", "cancel"];
+        let zero = self.key.key.iter().position(|b| *b == 0).expect("a name ends with zero");
+        match (self.key.key[zero + 1], self.key.key.last()) {
+            (b'c', Some(number)) => words[usize::from(*number) - 1],
+            _ => "deliver",
+        }
+    }
+
     pub(crate) fn message(&self) -> Message {
         Message::parse_own(&self.bytes).expect("an outbox message parses")
     }
@@ -39,7 +50,8 @@ impl World {
         let rows = self.desks[from].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap();
         let packet = |(key, entry): (Vec<u8>, Vec<u8>)| {
             let bytes = OutboxEntry::decode(&entry).unwrap().message;
-            let to = self.index(&Message::parse_own(&bytes).unwrap().to);
+            let to = key.split(|b| *b == 0).next().and_then(|text| std::str::from_utf8(text).ok());
+            let to = self.index(&name(to.expect("an outbox key begins with a name")));
             Packet { from, to, key: Key::new(Table::Outbox, key), entry, bytes }
         };
         rows.into_iter().map(packet).collect()
@@ -48,14 +60,8 @@ impl World {
     /// Words of what stands in all outboxes, for a failing test to print.
     pub(crate) fn waiting(&self) -> Vec<String> {
         let all = (0..self.desks.len()).flat_map(|at| self.outbox(at));
-        let word = |p: Packet| {
-            format!(
-                "{} -> {}: {}",
-                self.desks[p.from].name,
-                self.desks[p.to].name,
-                p.message().content.word()
-            )
-        };
+        let word =
+            |p: Packet| format!("{} -> {}: {}", self.desks[p.from].name, self.desks[p.to].name, p.word());
         all.map(word).collect()
     }
 
@@ -150,7 +156,7 @@ impl World {
 
     /// Carries the one message of this kind that `from` has waiting.
     pub(crate) fn carry_one(&self, from: usize, word: &str) -> Answer {
-        let found = self.outbox(from).into_iter().find(|p| p.message().content.word() == word);
+        let found = self.outbox(from).into_iter().find(|p| p.word() == word);
         self.carry(&found.unwrap_or_else(|| panic!("no {word} waits at {}: {:?}", from, self.waiting())))
     }
 
@@ -192,7 +198,8 @@ impl World {
         }
         let stages: Vec<_> =
             (0..self.desks.len()).flat_map(|at| self.transfers(at)).map(|t| (t.side, t.stage)).collect();
-        panic!("not quiet after {ROUNDS_MAX} rounds: {:?}, {stages:?}", self.waiting());
+        let answers: Vec<_> = (0..self.desks.len()).flat_map(|at| self.send_all(at)).collect();
+        panic!("not quiet after {ROUNDS_MAX} rounds: {:?}, {stages:?}, {answers:?}", self.waiting());
     }
 
     /// Stage of a transfer at a node.
