@@ -214,6 +214,8 @@ pub fn decide_held(
     let mut appender = crate::custody::giving::open(office, books, dossier)?;
     appender.append(&statement)?;
     let (mut batch, _) = appender.finish();
+    // Another clerk may refuse it at the same time.
+    batch.expect.push(Expect::Equals(key.clone(), bytes));
     batch.put.push(Put::Delete(key));
     Ok(batch)
 }

@@ -184,6 +184,10 @@ fn record_away(
     let mut batch = Batch::default();
     batch.expect.push(crate::store::Expect::Absent(key.clone()));
     ledger::set(&mut batch, key, statement.id.0.to_vec());
+    if custodian_of(books, dossier)?.is_none() {
+        // Until an answer says more, so that it can be voided before one has come.
+        ledger::set(&mut batch, custodian_key(dossier), custodian.as_str().as_bytes().to_vec());
+    }
     send(office, &mut batch, custodian, &statement)?;
     Ok(Made { batch, statement, flags, wake: true, dossier: None })
 }
