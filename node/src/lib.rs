@@ -4,6 +4,7 @@
 //! their effects.
 
 pub mod api;
+pub mod bench;
 pub mod clock;
 pub mod config;
 pub mod home;

@@ -1,0 +1,129 @@
+//! `proof`: proofs issued by the running node; `proof verify` is in [`super::verify`].
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use yunling_protocol::minutes::Minutes;
+
+use super::{Context, verify};
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::show::{list, text};
+use crate::words::fields;
+
+/// Acts on proofs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Issues a proof.
+    Issue(IssueArgs),
+    /// Verifies a proof, without a node.
+    Verify(verify::Args),
+}
+
+/// Options of `proof issue`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct IssueArgs {
+    /// Dossier id, identity number, or name.
+    #[arg(value_name = "REF")]
+    volunteer: String,
+    /// At least so many hours; more cannot be read from the proof.
+    #[arg(long, value_name = "HOURS", value_parser = whole_minutes)]
+    at_least: Option<Minutes>,
+    /// The exact hours, which is the default.
+    #[arg(long, conflicts_with = "at_least")]
+    exact: bool,
+    /// With the full name.
+    #[arg(long)]
+    with_name: bool,
+    /// For whom.
+    #[arg(long, value_name = "TEXT")]
+    audience: Option<String>,
+    /// Days it is valid.
+    #[arg(long, value_name = "COUNT")]
+    days: Option<u64>,
+    /// Certificate number.
+    #[arg(long, value_name = "TEXT")]
+    number: Option<String>,
+    /// File of the text.
+    #[arg(long, value_name = "FILE.txt")]
+    out: Option<PathBuf>,
+    /// File of the QR picture.
+    #[arg(long, value_name = "FILE.png")]
+    png: Option<PathBuf>,
+}
+
+/// Hours with at most two decimals as whole minutes; there is no other unit of account.
+fn whole_minutes(text: &str) -> Result<Minutes, String> {
+    let wrong = || format!("`{text}` is not a number of hours that makes whole minutes, such as 300 or 287.5");
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 2 {
+        return Err(wrong());
+    }
+    let hundredths: u64 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let minutes = whole.checked_mul(60).and_then(|m| m.checked_add(hundredths * 60 / 100)).ok_or_else(wrong)?;
+    if hundredths * 60 % 100 == 0 { Ok(Minutes(minutes)) } else { Err(wrong()) }
+}
+
+/// Acts.
+pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Issue(args) => issue(args, context).await,
+        Verb::Verify(args) => verify::run(&args, context),
+    }
+}
+
+async fn issue(args: IssueArgs, context: &Context<'_>) -> Result<Exit, Failure> {
+    // Without `--at-least` the proof is exact, said so or not.
+    let least = args.at_least.filter(|_| !args.exact).map(|m| m.0);
+    let body = json!({
+        "volunteer": args.volunteer, "at_least_minutes": least, "audience": args.audience,
+        "with_name": args.with_name, "days": args.days, "number": args.number,
+    });
+    let out = context.out;
+    let mut answer = context.call("proof/issue", body).await?;
+    let proof = text(&answer, "proof");
+    if let Some(file) = &args.out {
+        files::write(file, format!("{proof}\n").as_bytes(), files::MODE_PRIVATE)?;
+        answer["out"] = file.display().to_string().into();
+    }
+    if let Some(file) = &args.png {
+        files::write(file, &yunling_node::qr::png(&proof)?, files::MODE_PRIVATE)?;
+        answer["png"] = file.display().to_string().into();
+    }
+    out.object(&answer);
+    let values = fields([
+        ("hours", text(&answer, "hours")),
+        ("minutes", text(&answer, "minutes")),
+        ("expires", text(&answer, "expires")),
+        ("chars", text(&answer, "chars")),
+    ]);
+    out.say(&format!("proof-issued-{}", text(&answer, "amount")), &values);
+    for node in list(&answer, "recorders").iter().filter_map(Value::as_str) {
+        out.say("proof-recorder", &fields([("title", node), ("node", node)]));
+    }
+    for key in ["out", "png"].iter().filter(|key| answer.get(**key).is_some()) {
+        out.say("cli-written", &fields([("file", text(&answer, key))]));
+    }
+    if args.out.is_none() {
+        out.line(&proof);
+    }
+    Ok(Exit::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_taken_only_when_they_make_whole_minutes() {
+        assert_eq!(whole_minutes("300"), Ok(Minutes(18_000)));
+        assert_eq!(whole_minutes("287.5"), Ok(Minutes(17_250)));
+        assert_eq!(whole_minutes("0.05"), Ok(Minutes(3)));
+        for wrong in ["0.33", "1.234", "-1", "", ".5", "1.", "1e3", "999999999999999999999"] {
+            assert!(whole_minutes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `status`: figures of the running node.
+
+use serde_json::json;
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::show::{flag, number, text};
+use crate::words::{Fields, Lang, fields};
+
+/// Options of `status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+/// Shows the figures.
+pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Failure> {
+    let out = context.out;
+    let answer = context.call("status", json!({})).await?;
+    out.object(&answer);
+    let title = if out.words.lang == Lang::Zh { "title_zh" } else { "title_en" };
+    let peers = fields([("connected", number(&answer, "connected")), ("peers", number(&answer, "peers"))]);
+    let outbox = fields([
+        ("waiting", number(&answer, "outbox_waiting")),
+        ("seconds", number(&answer, "outbox_oldest_seconds")),
+    ]);
+    let store = fields([("state", text(&answer, "store")), ("free", text(&answer, "free_mib"))]);
+    out.pairs(&[
+        ("node", format!("{} ({})", text(&answer, title), text(&answer, "name"))),
+        ("trial", if flag(&answer, "trial") { out.words.word("word-trial") } else { String::new() }),
+        ("division", text(&answer, "division")),
+        ("version", text(&answer, "version")),
+        ("generation", text(&answer, "generation")),
+        ("listen", text(&answer, "listen")),
+        ("peers", out.words.say("status-peers", &peers)),
+        ("volunteers", text(&answer, "volunteers")),
+        ("outbox", out.words.say("status-outbox", &outbox)),
+        ("transfers-open", text(&answer, "transfers_open")),
+        ("held", text(&answer, "held")),
+        ("store", out.words.say("status-store", &store)),
+    ]);
+    let counters = answer.get("counters").and_then(serde_json::Value::as_object);
+    if let Some(counters) = counters.filter(|c| !c.is_empty()) {
+        out.say("status-counters", &Fields::new());
+        for (name, value) in counters {
+            out.line(&format!("  {name} {value}"));
+        }
+    }
+    Ok(Exit::Yes)
+}

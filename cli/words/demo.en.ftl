@@ -1,0 +1,12 @@
+demo-offices = Three trial nodes run: Kunming 530100, Dali 532900, Yuxi 530400; cards exchanged
+demo-import = Kunming imports a legacy sheet of { $rows } rows, { $records } records added
+demo-before = The volunteer has { $hours } hours ({ $minutes } minutes) in Kunming, { $stars } star due
+demo-moved = The dossier moves to Dali with a transfer code: { $hours } hours, nothing lost, Kunming can append no more
+demo-visit = Yuxi records 750 minutes (grade B) during a visit; by the volunteer's card they reach the new custodian: { $hours } hours, { $stars } stars due
+demo-proof = Dali issues a proof "at least 300 hours" ({ $bytes } bytes, QR { $png }); verified offline: { $verdict }
+demo-tampered = With one character changed: { $verdict }
+demo-void = Kunming voids 25 hours; Dali shows { $hours } hours, star under review: { $review }
+demo-later = The earlier paper still verifies "valid as issued on { $issued }", revocation unknown
+demo-kept = Files kept in { $out }
+demo-talk = The nodes keep running. Try: yunling --home { $home } status (Ctrl-C ends)
+bench-line = { $name }: { $value } (limit { $limit })

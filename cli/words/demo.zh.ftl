@@ -1,0 +1,12 @@
+demo-offices = 三个试用节点已启动：昆明 530100、大理 532900、玉溪 530400，并已互认名片
+demo-import = 昆明导入旧表格 { $rows } 行，写入 { $records } 条
+demo-before = 志愿者在昆明有 { $hours } 小时（{ $minutes } 分钟），应评 { $stars } 星
+demo-moved = 凭转移码把档案转到大理：{ $hours } 小时，一条不少，昆明不能再追加
+demo-visit = 玉溪记录来访服务 750 分钟（B 级），凭志愿者卡送达新归属节点：{ $hours } 小时，应评 { $stars } 星
+demo-proof = 大理出具“不少于 300 小时”证明（{ $bytes } 字节，二维码 { $png }），离线核验：{ $verdict }
+demo-tampered = 改动一个字符后核验：{ $verdict }
+demo-void = 昆明作废 25 小时，大理显示 { $hours } 小时，星级待复核：{ $review }
+demo-later = 先前的纸质证明仍“签发时有效（签发日 { $issued }）”，作废状态未知
+demo-kept = 文件保存在 { $out }
+demo-talk = 节点仍在运行。试试：yunling --home { $home } status（Ctrl-C 结束）
+bench-line = { $name }：{ $value }（极限 { $limit }）

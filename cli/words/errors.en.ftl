@@ -1,0 +1,273 @@
+# Errors and remarks: the rule, the value, the remedy. error-<code>, the same keys in both languages.
+
+## The node and the way to it
+
+error-node-unreachable = The node of { $home } cannot be reached: { $cause }. Start it with `yunling run`, or name its folder with --home
+error-control-socket = The control socket { $path } cannot be used: { $cause }. Check the rights of the folder and start the node again
+error-http = The node gave an answer that cannot be understood ({ $status }): { $body }. Check that command and node have the same version
+error-request-form = The request does not have the form of the interface: { $cause }. Check that command and node have the same version
+error-request-field = The request lacks `{ $field }`, or it has the wrong type. Give it and try again
+error-internal = The program failed inside: { $cause }. Look whether the act was done before doing it again, and give the log to the maintainer
+
+## Home and configuration
+
+error-home-missing = This folder is no node's home: { $cause }. Run `yunling init` first, or name it with --home
+error-home-exists = { $path } is a node's home already and init never overwrites one. Use it, or choose an empty folder
+error-home-not-empty = { $path } is not empty and init makes a home only in an empty folder. Choose another one
+error-home-io = The home cannot be read or written: { $cause }. Check that it exists, its rights and the free space
+error-home-identity = Name and trial mark are fixed at init (stored { $stored }, now { $now }). Put config.toml back
+error-config-io = The configuration cannot be read: { $cause }. Check that the file exists and its rights
+error-config-syntax = The configuration has a wrong key or form: { $cause }. Correct the line named
+error-config-value = A value of the configuration is out of its range: { $cause }. Correct config.toml
+error-node-name = Node name `{ $value }` breaks the rule: 1 to 64 bytes of letters, digits and . - _ /
+error-division-unknown = Division code `{ $value }` is not in the national table (GB/T 2260). Give six digits such as 530100
+error-key-file = A key file is missing or damaged (32 bytes in hexadecimal). Restore the folder keys from its backup
+error-key-mode = Key file { $path } can be read by others and is not used. Run chmod 600 on it
+error-sign-device = Signing failed: { $cause }. Check the signing key or device and try again
+
+## Files
+
+error-file-write = The file cannot be written: { $cause }. Check that the folder exists, its rights and the free space
+error-file-read = The file cannot be read: { $cause }. Check path and rights
+error-qr-failed = The QR picture could not be made: { $cause }. Use the text of the proof
+
+## Store
+
+error-store-conflict = The same dossier is being changed too often at once; nothing was written. Try again in a moment
+error-store-damaged = A stored record is not what was written (its checksum differs) and is not used. Restore the backup and give the log to the maintainer
+error-store-engine = The store failed; whether this was written is unknown. Look before doing it again; if it comes back, check the disk
+error-store-full = The disk has too little room (64 MiB must stay free); nothing was written, reading goes on. Make room, writing resumes by itself
+error-store-io = The data folder cannot be used. Check that it exists, its rights and the disk
+error-store-limit = More was to be written at once than the store takes; nothing was written. Do it in parts
+error-store-locked = The data folder is in use by another process. Act through the running node, or stop it first
+error-store-owner = The data folder belongs to another node. Check store.folder in config.toml
+
+## Cards and peers
+
+error-card-text = There is no node card in it (a line that begins with YC1:). Ask the other office for the output of `yunling peer invite`
+error-card-encoding = The card is cut or changed and cannot be read. Ask the other office to send it again, best as a file
+error-card-signature = The signature of the card does not fit its content; it may have been changed. Ask for it again and compare by telephone
+error-card-missing-key = The card lacks a key it must have. Ask the other office to make it again with the same version
+error-peer-self = This is the card of this node itself. Use that of the other office
+error-peer-unknown = That node is not an accepted peer. Accept its card first with `yunling peer accept` (see `yunling peer list`)
+error-peer-other-keys = Node `{ $name }` had other keys before; the card is not accepted. Compare fingerprints by telephone; if they were changed, use `peer remove` first
+error-peer-too-many = There are { $max } peers already, the most allowed. Remove those no longer used
+error-trial-mixed = Trial and real nodes do not mix. Use nodes of the same sort
+
+## Network
+
+error-net-down = The network of this node does not run. Start it with `yunling run` and try again
+error-net-address = Address `{ $value }` is malformed: { $cause }. Correct [net] in config.toml, for example /ip4/0.0.0.0/tcp/7440
+error-net-listen = The address cannot be listened on, its port may be in use: { $cause }. Choose another port or stop the program that uses it
+error-net-setup = The network cannot be set up: { $cause }. Check the network of the system
+error-net-unknown-peer = The peer is not on the allow list. Both offices must accept each other's card
+error-net-refused = The peer refuses the connection: it may not have accepted this node's card yet. Ask the other office to do so
+error-net-not-connected = There is no connection to the peer; nothing was sent and it is tried again by itself. If urgent, run `yunling peer test`
+error-net-dial-addresses = No usable address of the peer is known. Ask the other office for a new card
+error-net-dial-resolve = The name in the peer's address cannot be resolved. Check DNS or use an IP address
+error-net-dial-connect = The peer's address cannot be reached. Check that it runs and that both firewalls let its UDP and TCP port through (7440 by default)
+error-net-dial-handshake = The port answers, but the encrypted handshake fails. Check for devices in between that intercept, and both versions
+error-net-dial-identity = Another node answers at that address than the card names. Compare the address and ask for a new card
+error-net-dial-limits = There are as many connections as allowed; it is tried again by itself
+error-net-timeout = The peer gave no answer in time and may have acted on it; it is tried again by itself, and counted once
+error-net-broken = The connection broke before the answer and the peer may have acted on it; it is tried again by itself, and counted once
+error-net-busy = The peer is busy with earlier requests of this node; it is tried again by itself
+error-net-too-large = It is longer than the protocol between nodes allows and was not sent. Give the log to the maintainer
+error-net-peer-failed = The peer failed while answering. Ask the other office to look into its log
+error-net-unsupported = The peer does not speak this version of the protocol. Use the same version on both sides
+error-net-bulk-refused = The peer refused the bulk transfer. Look at the state of the transfer and the other office's log
+error-net-bulk-cut = The bulk transfer was cut; what came is kept and it goes on by itself
+error-net-bulk-aborted = The peer gave up the bulk transfer; what came is kept. Ask the other office to look into its log
+error-net-malformed = The peer sent what is not of the protocol; it was dropped. Compare both versions
+error-net-announce = The notice could not be sent; the next one will be
+error-net-stopped = The network of this node is stopped. Start the node again
+
+## Messages between nodes
+
+error-message-encoding = The message breaks the encoding rules and was refused. Compare both versions
+error-message-signature = The signature of the message does not verify; it was refused. Compare fingerprints with the other office
+error-message-not-for-me = The message is for another node and was refused. Compare the addresses
+error-message-unexpected = The message is not expected at this stage and was not acted on. See `yunling transfer show`, resume if needed
+error-answer-unexpected = The peer's answer does not fit the request; it is tried again by itself. If it stays so, compare both versions
+error-busy = The peer is moving this dossier; delivery is tried again by itself
+error-stale-life = The peer takes this node for an earlier copy (a restored backup). Clear this with the other office before going on
+error-clock = The time lies in the future, the clocks differ. Compare the clocks of both nodes
+error-rule = The record breaks a rule of this node. Look at the dossier and the log
+error-receipt-expected = The peer gave no receipt; it is tried again by itself
+error-receipt-other = The peer's receipt is for another record and not taken; it is tried again by itself
+error-moved-unproven = The peer says that the dossier moved, without a valid seal to prove it; not believed. Ask the other office
+error-moved-to-unknown-peer = The dossier moved to a node that is no accepted peer here. Accept that node's card first
+error-held-refused = A person at the custodian refused this record. Ask the custodian
+error-held-unknown = No such delivery waits here. See `yunling delivery list`
+error-policy-grade = The evidence grade is below what this node takes by itself; a person decides, or it is refused. See `yunling delivery list`
+error-policy-item-cap = The minutes of one record are over the cap for that node; a person decides
+error-policy-day-cap = The minutes of one day are over the cap for that node; a person decides
+error-policy-month-cap = The minutes of one month are over the cap for that node; a person decides
+
+## Volunteers
+
+error-volunteer-unknown = No such volunteer. Compare dossier id, identity number or name, or register first (`yunling volunteer register`)
+error-volunteer-ambiguous = { $count } volunteers have this name. Use the dossier id or the identity number
+error-volunteer-exists = This identity number is registered already, dossier { $dossier }. Use that dossier
+error-volunteer-missing = Exactly one of volunteer and volunteer's card must be given. Add or drop one
+error-volunteer-card = The volunteer's card must read DOSSIER@NODE. Ask the volunteer for it again
+error-name-missing = There is no name. Give the name
+error-name-long = The name has over { $max } bytes and does not fit a proof. Issue it without the name
+error-id-empty = The identity number is empty. Give its 18 characters
+error-id-scientific = The identity number was turned into scientific notation and lost its last digits. Set the column to text and type it again
+error-id-length = The identity number must have 18 characters. Compare the document
+error-id-characters = The identity number holds something else than digits and a last X. Compare the document
+error-id-truncated = The last digits of the identity number became zeroes, as a spreadsheet does. Set the column to text and type it again
+error-id-checksum = The check digit of the identity number is wrong, a digit may be mistyped. Compare the document
+error-id-birth-date = The birth date in the identity number does not exist. Compare the document
+error-dossier-id = The dossier id is malformed: { $cause }. Copy it from `yunling volunteer list`
+error-dossier-unknown = This node does not know this dossier. Compare the id, or use the volunteer's card
+error-dossier-moved = The dossier moved to another node; nothing can be appended or proven here. Go to its custodian (see `yunling volunteer card`)
+error-dossier-held-here = The dossier is held here already; there is nothing to move
+error-dossier-other = The statement belongs to another dossier and was refused. Compare the dossier id
+error-dossier-repeated = The same statement is in the dossier already and is not added again
+error-dossier-sealed = The dossier is sealed; only its next custodian may go on. Wait until the transfer ends
+
+## Records
+
+error-consent-missing = The dossier does not begin with a consent (67号 Art. 6). Record the consent first
+error-consent-receiver = The receiver in the consent is not the receiving node (PIPL Art. 23). Authorise again for that node
+error-not-custodian = Only the custodian may append to this dossier. Go to the custodian
+error-custodian-unknown = It is not known who holds this dossier now. Record with the volunteer's card
+error-not-issuer = Only the node that recorded it may correct or void it (R-12). Ask that node
+error-not-receivable = A received statement must follow its own seal; refused. Start the transfer again
+error-target-unknown = There is no such record, or it is no service. Copy the statement id from `yunling dossier show`
+error-already-void = This record is void already and cannot be changed
+error-statement-id = The statement id is malformed: { $cause }. Copy it from `yunling dossier show`
+error-void-count = 1 to { $max } records are voided at once. Give their ids, or do it in parts
+error-correction-empty = The correction changes nothing. Give at least one new value
+error-record-duplicate = A record of the same person, unit, activity and time exists and is not made again
+error-recorder-missing = There is no recording unit. Give its name
+error-field-missing = Activity, content and place must not be empty (67号 Art. 7). Complete them
+error-time-form = Time `{ $value }` must read YYYY-MM-DD or YYYY-MM-DD HH:MM. Correct it
+error-when-missing = Give start and end, or only a day with its minutes
+error-minutes-missing = A record without clock times must state its minutes. Give them
+error-minutes-zero = The minutes must not be zero. Compare the duration
+error-minutes-over-span = More minutes are stated than lie between start and end. Compare times and duration
+error-minutes-overflow = The sum of the minutes is beyond anything possible; refused. Compare the duration
+error-end-before-start = The end is not after the start. Compare both times
+error-in-future = The service lies in the future and cannot be recorded. Compare the time and this machine's clock
+error-crosses-midnight = The service crosses midnight, which the rules in force do not allow. Split it by day
+error-over-day = More time on one day than the rules in force allow. Compare, or split it by day
+error-overlap = The time overlaps another record of this person and counts once. Please compare
+error-day-over-flag = Over 8 hours on that day; recorded and marked. Please compare
+error-grade-form = There is no evidence grade `{ $value }`; use A, B, C, D, E or X
+error-entry-way = There is no entry way `{ $value }`; use group, individual, time-code, app, automatic or back-entry
+error-uscc-form = A unified social credit code has 18 digits and capital letters (no I O S V Z). Compare the certificate
+error-uscc-checksum = The check character of the unified social credit code is wrong, one may be mistyped. Compare the certificate
+
+## Statements
+
+error-statement-encoding = The statement breaks the encoding rules and was refused. Compare its source
+error-statement-unknown-field = The statement has a field that this version does not know; refused. Upgrade this node
+error-statement-bad-signature = The signature of the statement does not verify: changed or forged; refused
+error-statement-no-key = The issuer has no key valid at that time; refused. Ask the other office for a new card
+error-statement-envelope = The envelope of the statement breaks the rules and was refused. Compare its source
+error-statement-typ = It is no Yunling statement and was refused. Compare its source
+error-statement-name = A node name in the statement breaks the rules; refused. Compare its source
+error-statement-trial = Trial and real statements do not mix; refused. Use nodes of the same sort
+error-statement-beside = A receipt is never part of a chain; refused
+error-statement-newer-version = The dossier holds a critical statement that this version does not know (kind { $kind }); its sums cannot be told. Upgrade this node
+error-secrets-missing = This node lacks the key or profile of this dossier, or cannot decrypt it. Compare its custodian and profile.key
+
+## Transfers
+
+error-given-by = `{ $value }` cannot give consent; use volunteer, guardian or unit
+error-transfer-id = The transfer id is malformed: { $cause }. Copy it from `yunling transfer list`
+error-transfer-unknown = There is no such transfer. See `yunling transfer list`
+error-transfer-other = The message belongs to another transfer; refused. See `yunling transfer show`
+error-transfer-other-head = The dossier has grown since; the copy is old and is made again
+error-transfer-in-progress = The dossier is being moved and cannot be changed. Wait until it ends, or cancel it first
+error-transfer-not-now = This cannot be done at the present stage of the transfer. See `yunling transfer show`
+error-transfer-after-seal = The dossier is sealed and can no longer be cancelled or refused. Finish it with `yunling transfer resume`
+error-transfer-stage-order = A part came out of order; refused. Go on with `yunling transfer resume`
+error-transfer-done-only-with-release = The transfer can end only with its release. Wait, or run `yunling transfer resume`
+error-transfer-epoch = The custody epoch does not fit; this is an old transfer. Authorise again
+error-transfer-not-authorised = There is no valid authorisation for this dossier. The volunteer asks the old office for a code
+error-transfer-code-form = The transfer code is malformed. Compare every character with the slip
+error-transfer-code-wrong = The transfer code is wrong; refused. Compare the slip
+error-transfer-code-expired = The transfer code has expired. The volunteer asks the old office for a new one
+error-transfer-code-spent = The transfer code was used already; each serves once. Ask for a new one
+error-seal-mismatch = The seal does not fit the dossier (epoch, head, count, minutes or balance); stopped. Both offices must compare
+error-seal-missing = The seal of this transfer is not in the store. Restore the backup and ask the other office
+
+## Proofs
+
+error-proof-too-high = { $asked } hours were asked for, the dossier has { $hours }. Ask for no more than that
+error-proof-days = A proof is valid for 1 to { $max } days. Correct it
+error-proof-recorders = There are over { $max } recording nodes, more than one proof holds. Issue several
+error-proof-status-unknown = The signature is valid; whether it was revoked since is unknown. For weighty uses ask the issuer
+error-proof-not-a-proof = It is not a Yunling proof, or cut short. Scan again or ask for the original text
+error-proof-malformed = The encoding of the proof breaks its rules. Ask for the original
+error-proof-forged = The signature does not fit the content: changed or forged. Do not accept it
+error-proof-unknown-issuer = The issuer is not among the cards given. Give its card with --trust
+error-proof-unknown-key = The issuer's card has no such key. Ask for the issuer's new card and verify again
+error-proof-date-unproven = The key's window does not hold the date of issue or today, so nothing proves the date. Ask for a fresh proof
+error-proof-expired = The proof has expired. Ask for a fresh one
+error-proof-from-future = The proof is dated in the future. Compare this machine's clock
+error-proof-newer-version = The proof was made by a newer version and holds what this one does not know. Upgrade and verify again
+error-proof-issuer-removed = Peering with the issuer has ended. Ask its superior or the present custodian
+
+## Sheets
+
+error-sheet-io = Cannot read { $path }: { $cause }. Check path and rights
+error-sheet-too-large = The file has { $bytes } bytes, at most { $max } are read. Split the sheet
+error-sheet-unfolds = The file unfolds to more than { $max } bytes. Save it without pictures, or split it
+error-sheet-password = The file is protected by a password. Open it, save it without one, import again
+error-sheet-not-a-sheet = The file is no sheet but { $found }. Open it in a spreadsheet program and save it as .xlsx
+error-sheet-unreadable = The file cannot be read as a sheet: { $cause }. Open it in a spreadsheet program and save it again
+error-sheet-encoding = The text is neither UTF-8 nor GB18030. Save it as .xlsx or as CSV UTF-8
+error-sheet-unknown = There is no worksheet `{ $wanted }`; the file has { $known }. Name one of them with --sheet
+error-sheet-header-missing = No header row in the first { $rows } rows. Name the columns with --map 列名=field
+error-sheet-columns-missing = The header row { $row } has no column for { $missing }. Rename it or use --map 列名=field
+error-sheet-map-column = Header row { $row } has no column `{ $column }`. Compare the name in --map
+error-sheet-map-field = `{ $given }` is not 列名=field; fields are { $known }. Correct --map
+error-sheet-too-many-rows = The sheet has over { $max } rows. Split it
+error-sheet-too-many-columns = Row { $row } has a value beyond column { $max }. Delete what is not part of the table
+error-sheet-too-many-cells = The sheet has over { $max } cells. Delete what is not part of the table, or split it
+error-sheet-cell-too-long = A cell of row { $row } has { $chars } characters, at most { $max } are read. Shorten it
+error-refused-over-source = The report is the imported file itself, which is never overwritten. Name another file
+error-refused-sheet = The sheet of refused rows could not be made. Use --json to see the rows
+error-refused-io = The sheet of refused rows cannot be written. Check that the folder exists, its rights and the free space
+
+## Rows of a sheet
+
+error-activity-empty = The activity name is empty. Give it
+error-content-empty = The content is empty. Give it
+error-place-empty = The place is empty. Give it
+error-organization-empty = The organization is empty. Give it
+error-name-empty = The name is empty. Give it
+error-start-empty = The start is empty. Give it
+error-hours-empty = Without an end the hours must be stated. Give them
+error-in-charge-empty = The person in charge is empty; recorded as it stands
+error-cell-error = The cell holds a formula error (such as #N/A). Type the value itself
+error-date-unreadable = Date `{ $value }` cannot be read; write it like 2025-01-04
+error-start-unreadable = Start `{ $value }` cannot be read; write it like 2025-01-04 09:00
+error-end-unreadable = End `{ $value }` cannot be read; write it like 2025-01-04 11:50
+error-hours-unreadable = Hours `{ $value }` cannot be read; write them like 3.5, 3.5小时, 3h30 or 210分钟
+error-start-without-day = The start has a time but no day. Add the day or a date column
+error-start-in-future = The start lies in the future. Compare it
+error-end-in-future = The end lies in the future. Compare it
+error-hours-over-span = { $minutes } minutes are stated, over a minute more than the { $span } between start and end. Compare them
+error-text-too-long = The text has { $bytes } bytes, at most { $max } fit. Shorten it
+error-too-many-codes = More than { $max } codes. Give fewer
+error-stated-shorter = { $minutes } minutes are stated for a span of { $span }; the stated ones count (breaks)
+error-no-clock-times = No clock times: recorded by day with the stated hours, grade E
+error-entry-way-unknown = The entry way is not known; recorded as grade E
+error-id-division-unknown = The division in the identity number is not in the table; recorded as it stands. Compare the document
+error-overlap-recorded = The time overlaps a service already recorded for this person and counts once. Please compare
+error-another-name = The same identity number came with another name. Compare the document
+error-blanks-removed = Blanks at the ends were removed
+error-full-width = Full-width characters were made plain
+error-id-lower-x = The last x of the identity number was made a capital
+error-id-full-width = Full-width digits of the identity number were made plain
+error-id-blanks = Blanks in the identity number were removed
+error-id-old-form = The old identity number of 15 digits was written with 18
+error-uscc-repaired = The writing of the unified social credit code was put right (blanks, full-width or small letters)
+error-formula-as-text = The text begins with = + - or @ and is kept as text, never as a formula
+error-private-number-hidden = An identity or telephone number in the text was hidden; statements hold none
