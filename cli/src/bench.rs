@@ -29,7 +29,12 @@ pub(crate) async fn run(args: Args, out: &Output) -> ExitCode {
     };
     let object: serde_json::Map<_, _> = lines
         .iter()
-        .map(|l| (l.name.to_owned(), json!({ "value": l.value, "unit": l.unit, "limit": l.limit, "ratio": l.ratio })))
+        .map(|l| {
+            (
+                l.name.to_owned(),
+                json!({ "value": l.value, "unit": l.unit, "limit": l.limit, "ratio": l.ratio }),
+            )
+        })
         .collect();
     out.object(&serde_json::Value::Object(object));
     for l in &lines {

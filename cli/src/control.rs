@@ -75,7 +75,8 @@ impl Control {
 
 async fn exchange(stream: UnixStream, act: &str, body: Value) -> Result<(StatusCode, Bytes), Failure> {
     let lost = |e: hyper::Error| broken(e.to_string());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     let driver = tokio::spawn(connection);
     let request = Request::builder()
         .method(Method::POST)
@@ -96,7 +97,9 @@ fn broken(cause: impl Into<String>) -> Failure {
 }
 
 fn refusal(value: &Value, status: StatusCode) -> Failure {
-    let Some(code) = value.get("code").and_then(Value::as_str) else { return broken(format!("HTTP {status}")) };
+    let Some(code) = value.get("code").and_then(Value::as_str) else {
+        return broken(format!("HTTP {status}"));
+    };
     let fields: Fields = value
         .get("fields")
         .and_then(Value::as_object)
@@ -125,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_refusal_keeps_its_code_and_every_field_as_text() {
-        let failure = refusal(&json!({ "code": "peer-unknown", "fields": { "n": 3 } }), StatusCode::BAD_REQUEST);
+        let failure =
+            refusal(&json!({ "code": "peer-unknown", "fields": { "n": 3 } }), StatusCode::BAD_REQUEST);
         assert_eq!((failure.code.as_str(), failure.fields["n"].as_str()), ("peer-unknown", "3"));
         assert_eq!(refusal(&json!({}), StatusCode::NOT_FOUND).exit, Exit::CannotTell);
     }

@@ -148,7 +148,8 @@ async fn dossier(offices: &Offices, office: &str, volunteer: &str) -> Result<Val
 }
 
 async fn move_dossier(offices: &Offices, id: &str) -> Result<Value, Failure> {
-    let slip = offices.call("kunming", "transfer/authorize", json!({ "volunteer": id, "to": "dali" })).await?;
+    let slip =
+        offices.call("kunming", "transfer/authorize", json!({ "volunteer": id, "to": "dali" })).await?;
     let start = json!({ "from": "kunming", "code": slip["code"] });
     let transfer = offices.call("dali", "transfer/start", start).await?["transfer"].clone();
     for office in ["dali", "kunming"] {

@@ -86,7 +86,9 @@ impl From<ConfigError> for Failure {
         match &error {
             ConfigError::Missing(path) => failure.with("path", path.display()),
             ConfigError::Io { path, source } => failure.with("path", path.display()).with("cause", source),
-            ConfigError::Syntax { path, message } => failure.with("path", path.display()).with("cause", message),
+            ConfigError::Syntax { path, message } => {
+                failure.with("path", path.display()).with("cause", message)
+            }
             ConfigError::Value { key, value, expected } => {
                 failure.with("key", key).with("value", value).with("expected", expected)
             }
@@ -99,9 +101,10 @@ impl From<HomeError> for Failure {
         let failure = Self::new(error.code());
         match error {
             HomeError::Config(error) => error.into(),
-            HomeError::Exists(path) | HomeError::NotEmpty(path) | HomeError::Key(path) | HomeError::Mode(path) => {
-                failure.with("path", path.display())
-            }
+            HomeError::Exists(path)
+            | HomeError::NotEmpty(path)
+            | HomeError::Key(path)
+            | HomeError::Mode(path) => failure.with("path", path.display()),
             HomeError::Division(value) | HomeError::Name(value) => failure.with("value", value),
             HomeError::Io { path, source } => failure.with("path", path.display()).with("cause", source),
             HomeError::Card(cause) => failure.with("cause", cause),

@@ -12,8 +12,11 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Failure> 
     let shown = path.display();
     let io = |e: std::io::Error| Failure::usage("file-read").with("path", &shown).with("cause", e);
     let mut bytes = Vec::new();
-    let mut source: Box<dyn Read> =
-        if path.as_os_str() == "-" { Box::new(std::io::stdin().lock()) } else { Box::new(File::open(path).map_err(io)?) };
+    let mut source: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(io)?)
+    };
     source.by_ref().take(bytes_max + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > bytes_max {
         return Err(Failure::usage("file-large").with("path", &shown).with("max", bytes_max));
@@ -27,10 +30,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure>
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
-    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part).and_then(|mut f| {
-        f.write_all(bytes)?;
-        f.sync_all()
-    });
+    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part).and_then(
+        |mut f| {
+            f.write_all(bytes)?;
+            f.sync_all()
+        },
+    );
     written.and_then(|()| std::fs::rename(&part, path)).map_err(|e| {
         let _ = std::fs::remove_file(&part);
         io(e)
@@ -44,5 +49,6 @@ pub(crate) const MODE_PRIVATE: u32 = 0o600;
 
 /// The path as the node, which runs elsewhere, understands it.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(|e| Failure::usage("file-read").with("path", path.display()).with("cause", e))
+    std::path::absolute(path)
+        .map_err(|e| Failure::usage("file-read").with("path", path.display()).with("cause", e))
 }

@@ -21,10 +21,15 @@ const PRIVATE_DIGITS_MIN: usize = 11;
 /// line is parsed, because its errors are words too.
 pub(crate) fn language(args: &[OsString]) -> Lang {
     let texts: Vec<_> = args.iter().map(|a| a.to_string_lossy()).collect();
-    let after = texts.iter().zip(texts.iter().skip(1)).find(|(flag, _)| *flag == "--lang").map(|(_, value)| &**value);
+    let after =
+        texts.iter().zip(texts.iter().skip(1)).find(|(flag, _)| *flag == "--lang").map(|(_, value)| &**value);
     let joined = texts.iter().find_map(|a| a.strip_prefix("--lang="));
     let variable = std::env::var(LANG_VARIABLE).ok();
-    after.or(joined).and_then(Lang::from_text).or_else(|| variable.as_deref().and_then(Lang::from_text)).unwrap_or_default()
+    after
+        .or(joined)
+        .and_then(Lang::from_text)
+        .or_else(|| variable.as_deref().and_then(Lang::from_text))
+        .unwrap_or_default()
 }
 
 /// The grammar with help in the language of `words`.
@@ -105,11 +110,14 @@ fn usage(error: &clap::Error) -> Failure {
         ErrorKind::UnknownArgument => "usage-unknown-argument",
         ErrorKind::InvalidSubcommand => "usage-unknown-command",
         ErrorKind::MissingRequiredArgument => "usage-missing-argument",
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "usage-missing-command",
-        ErrorKind::ArgumentConflict => "usage-conflict",
-        ErrorKind::TooFewValues | ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues | ErrorKind::NoEquals => {
-            "usage-values"
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "usage-missing-command"
         }
+        ErrorKind::ArgumentConflict => "usage-conflict",
+        ErrorKind::TooFewValues
+        | ErrorKind::TooManyValues
+        | ErrorKind::WrongNumberOfValues
+        | ErrorKind::NoEquals => "usage-values",
         _ => "usage-other",
     };
     let fields = [

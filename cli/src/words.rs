@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentResource};
 use unic_langid::LanguageIdentifier;
 
-const ZH: [&str; 3] =
-    [include_str!("../words/zh.ftl"), include_str!("../words/errors.zh.ftl"), include_str!("../words/demo.zh.ftl")];
-const EN: [&str; 3] =
-    [include_str!("../words/en.ftl"), include_str!("../words/errors.en.ftl"), include_str!("../words/demo.en.ftl")];
+const ZH: [&str; 3] = [
+    include_str!("../words/zh.ftl"),
+    include_str!("../words/errors.zh.ftl"),
+    include_str!("../words/demo.zh.ftl"),
+];
+const EN: [&str; 3] = [
+    include_str!("../words/en.ftl"),
+    include_str!("../words/errors.en.ftl"),
+    include_str!("../words/demo.en.ftl"),
+];
 
 /// Values named in words.
 pub(crate) type Fields = BTreeMap<String, String>;
@@ -59,7 +65,8 @@ impl Words {
         bundle.set_use_isolating(false);
         for source in sources {
             // A broken entry is found by the catalogue test; the others still speak.
-            let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);
+            let resource =
+                FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);
             let _ = bundle.add_resource(resource);
         }
         Self { bundle, lang }
@@ -72,7 +79,9 @@ impl Words {
 
     /// The words of a key with its values; the key itself when there are none.
     pub(crate) fn say(&self, key: &str, fields: &Fields) -> String {
-        let Some(pattern) = self.bundle.get_message(key).and_then(|m| m.value()) else { return key.to_owned() };
+        let Some(pattern) = self.bundle.get_message(key).and_then(|m| m.value()) else {
+            return key.to_owned();
+        };
         let mut args = FluentArgs::new();
         for (name, value) in fields {
             args.set(name.replace('_', "-"), value.clone());

@@ -165,7 +165,10 @@ impl Bench {
         }
     }
 
-    fn office<'a>(&'a self, policies: &'a std::collections::BTreeMap<NodeName, yunling_protocol::policy::Policy>) -> Office<'a> {
+    fn office<'a>(
+        &'a self,
+        policies: &'a std::collections::BTreeMap<NodeName, yunling_protocol::policy::Policy>,
+    ) -> Office<'a> {
         Office {
             me: &self.name,
             life: Life { generation: 1, mark: [1; 16] },
@@ -226,7 +229,8 @@ fn verify_p1(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         number: None,
         trial: true,
     };
-    let text = proof::issue(&bench.proof_signer, &claims).map_err(|e| Refusal::new("sign-device").with("cause", e))?;
+    let text = proof::issue(&bench.proof_signer, &claims)
+        .map_err(|e| Refusal::new("sign-device").with("cause", e))?;
     let token = yunling_protocol::base45::decode(&text[proof::PREFIX.len()..]).unwrap_or_default();
     let sign1 = cose::Sign1::parse(&token, 8_192).map_err(|e| Refusal::new("internal").with("cause", e))?;
     let message = sign1.to_be_signed(&[]);
@@ -251,7 +255,8 @@ fn verify_dossier(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
     let mut fresh = Fresh::new([4; 32]);
     let id = DossierId([7; 16]);
     let consent = crate::service::volunteers::consent_to_record("67号 Art. 6");
-    let first = office.state(&mut fresh, id, &Body::Consent(consent)).map_err(|_| Refusal::new("sign-device"))?;
+    let first =
+        office.state(&mut fresh, id, &Body::Consent(consent)).map_err(|_| Refusal::new("sign-device"))?;
     let mut all = vec![first.bytes().to_vec()];
     all.extend((1..DOSSIER).filter_map(|n| bench.make(&office, &mut fresh, n)).map(|s| s.bytes().to_vec()));
     let key = bench.members.keys(&bench.name, Role::Statement, bench.now).next();
@@ -271,8 +276,10 @@ fn verify_dossier(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         "bare checks on all cores, each",
         || {
             let began = Instant::now();
-            let checked: Vec<_> =
-                all.par_iter().filter_map(|b| verify_copied(&bench.members, b, true, bench.now).ok()).collect();
+            let checked: Vec<_> = all
+                .par_iter()
+                .filter_map(|b| verify_copied(&bench.members, b, true, bench.now).ok())
+                .collect();
             let mut dossier = Dossier::new(id);
             let applied = checked.iter().filter(|s| dossier.apply(s, &YUNNAN).is_ok()).count();
             black_box(dossier.totals(&YUNNAN));
@@ -344,19 +351,35 @@ fn durable(bench: &Bench, folder: &Path, rounds: usize) -> Result<Vec<Line>, Ref
     }
     let limit = format!("append and fsync of the disk: {:.0}/s", median(disk));
     Ok(vec![
-        Line { name: "durable-records-1-writer", value: median(one), unit: "/s", ratio: Some(median(r1)), limit: limit.clone() },
-        Line { name: "durable-records-64-writers", value: median(many), unit: "/s", ratio: Some(median(r64)), limit },
+        Line {
+            name: "durable-records-1-writer",
+            value: median(one),
+            unit: "/s",
+            ratio: Some(median(r1)),
+            limit: limit.clone(),
+        },
+        Line {
+            name: "durable-records-64-writers",
+            value: median(many),
+            unit: "/s",
+            ratio: Some(median(r64)),
+            limit,
+        },
     ])
 }
 
 fn import_rows(folder: &Path, rounds: usize) -> Result<Line, Refusal> {
     use std::fmt::Write as _;
-    let mut text = String::from("姓名,证件号码,活动名称,服务内容,服务地点,开始时间,结束时间,服务时长,组织单位\n");
+    let mut text =
+        String::from("姓名,证件号码,活动名称,服务内容,服务地点,开始时间,结束时间,服务时长,组织单位\n");
     let first = Day::from_ymd(1990, 1, 1).unwrap_or(Day(7_305));
     for n in 0..ROWS {
         let day = Day(first.0 + n as i32);
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "岩温·罕,530102190001010019,邻里守望{n},清洁,翠湖,{day} 08:00,{day} 10:00,2小时,翠湖志愿服务队");
+        let _ = writeln!(
+            text,
+            "岩温·罕,530102190001010019,邻里守望{n},清洁,翠湖,{day} 08:00,{day} 10:00,2小时,翠湖志愿服务队"
+        );
     }
     let path = folder.join("sheet.csv");
     std::fs::write(&path, &text).map_err(|e| Refusal::new("file-write").with("cause", e))?;
@@ -364,7 +387,8 @@ fn import_rows(folder: &Path, rounds: usize) -> Result<Line, Refusal> {
     let (mut values, mut ratios) = (vec![], vec![]);
     for _ in 0..rounds.min(3) {
         let began = Instant::now();
-        let lines = std::fs::read_to_string(&path).map(|t| t.lines().map(|l| l.split(',').count()).sum::<usize>());
+        let lines =
+            std::fs::read_to_string(&path).map(|t| t.lines().map(|l| l.split(',').count()).sum::<usize>());
         black_box(lines.unwrap_or(0));
         let bare = began.elapsed().as_secs_f64();
         let began = Instant::now();
@@ -376,5 +400,11 @@ fn import_rows(folder: &Path, rounds: usize) -> Result<Line, Refusal> {
         ratios.push(took / bare);
     }
     let limit = "reading and splitting the same lines".to_owned();
-    Ok(Line { name: "import-rows-judged", value: median(values), unit: "/s", ratio: Some(median(ratios)), limit })
+    Ok(Line {
+        name: "import-rows-judged",
+        value: median(values),
+        unit: "/s",
+        ratio: Some(median(ratios)),
+        limit,
+    })
 }

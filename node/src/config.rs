@@ -287,7 +287,7 @@ pub fn template(name: &NodeName, division: DivisionCode, trial: bool) -> String 
     let title_zh = division.lookup().map(|d| d.name).unwrap_or_default();
     let title_en = division.english().unwrap_or(name.as_str());
     let net = NetSection::default();
-    let listen = net.listen.iter().map(|a| format!("  \"{a}\",\n")).collect::<String>();
+    let listen = net.listen.iter().map(|a| format!("  \"{a}\",")).collect::<Vec<_>>().join("\n");
     format!(
         r#"# 云岭节点配置 · Yunling node configuration
 # 改动后重新启动节点生效；写错的键会被拒绝。Restart the node after a change; unknown keys are refused.
@@ -310,7 +310,8 @@ contact = ""
 [net]
 # 监听地址：QUIC(UDP) 与 TCP，默认端口 {PORT_NODE}。Listen addresses.
 listen = [
-{listen}]
+{listen}
+]
 # 对外地址（写入名片）；为空则用监听地址。Addresses written into the card when they differ.
 external = []
 

@@ -61,7 +61,11 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base45Error> {
             n = n * 45 + u32::from(value);
         }
         match group.len() {
-            3 => out.extend_from_slice(&u16::try_from(n).map_err(|_| Base45Error::Overflow(at))?.to_be_bytes()),
+            3 => {
+                out.extend_from_slice(
+                    &u16::try_from(n).map_err(|_| Base45Error::Overflow(at))?.to_be_bytes(),
+                );
+            }
             2 => out.push(u8::try_from(n).map_err(|_| Base45Error::Overflow(at))?),
             _ => return Err(Base45Error::Dangling),
         }

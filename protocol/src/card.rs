@@ -176,7 +176,8 @@ impl SignedCard {
     /// Fingerprint that two offices compare by telephone: eight groups of four digits over the
     /// identity keys (statement and recovery), the same on every reprint of the card.
     pub fn fingerprint(&self) -> String {
-        let mut hasher = Sha256::new().chain_update(b"yunling/fingerprint/1").chain_update(self.card.name.as_str());
+        let mut hasher =
+            Sha256::new().chain_update(b"yunling/fingerprint/1").chain_update(self.card.name.as_str());
         for role in [Role::Statement, Role::Recovery] {
             for key in self.card.keys_of(role) {
                 hasher.update(key.public);

@@ -194,10 +194,10 @@ impl Checker<'_> {
             self.item(depth + 1)?;
             let key_end = self.at;
             if self.mode == Mode::Strict {
-                if let Some((s, e)) = previous {
-                    if self.bytes[s..e] >= self.bytes[key_start..key_end] {
-                        return Err(CborError::KeyOrder(key_start));
-                    }
+                if let Some((s, e)) = previous
+                    && self.bytes[s..e] >= self.bytes[key_start..key_end]
+                {
+                    return Err(CborError::KeyOrder(key_start));
                 }
                 previous = Some((key_start, key_end));
             }
@@ -208,10 +208,9 @@ impl Checker<'_> {
 
     fn simple(&self, info: u8, value: u64, start: usize) -> Result<(), CborError> {
         match (self.mode, info) {
-            (_, 20..=22) => Ok(()),
             // RFC 8949 §3.3: a two-byte simple value below 32 is not well-formed.
             (_, 24) if value < 32 => Err(CborError::NotWellFormed(start)),
-            (Mode::WellFormed, _) => Ok(()),
+            (_, 20..=22) | (Mode::WellFormed, _) => Ok(()),
             (Mode::Strict, _) => Err(CborError::ForbiddenValue(start)),
         }
     }
@@ -530,7 +529,10 @@ mod tests {
         assert!(matches!(decode(&deep, 64), Err(CborError::TooDeep(_))));
         assert!(matches!(decode(&[0; 65], 64), Err(CborError::TooLarge { .. })));
         // A giant declared length must not allocate.
-        assert!(matches!(decode(&[0x5b, 0x7f, 255, 255, 255, 255, 255, 255, 255], 64), Err(CborError::Truncated(_))));
+        assert!(matches!(
+            decode(&[0x5b, 0x7f, 255, 255, 255, 255, 255, 255, 255], 64),
+            Err(CborError::Truncated(_))
+        ));
     }
 
     #[test]

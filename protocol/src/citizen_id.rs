@@ -114,7 +114,9 @@ impl CitizenId {
             digits.push(check_character(&digits));
         }
         let Ok(number) = <[u8; 18]>::try_from(digits) else { return Err(CitizenIdError::Length) };
-        if !number[..17].iter().all(u8::is_ascii_digit) || !(number[17].is_ascii_digit() || number[17] == b'X') {
+        if !number[..17].iter().all(u8::is_ascii_digit)
+            || !(number[17].is_ascii_digit() || number[17] == b'X')
+        {
             return Err(CitizenIdError::Characters);
         }
         if check_character(&number[..17]) != number[17] {

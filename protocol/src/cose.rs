@@ -75,8 +75,12 @@ impl Sign1 {
         let Ok::<[Value; 4], _>([protected, unprotected, payload, signature]) = items.try_into() else {
             return Err(shape.into());
         };
-        let (Value::Bytes(protected), Value::Map(unprotected), Value::Bytes(payload), Value::Bytes(signature)) =
-            (protected, unprotected, payload, signature)
+        let (
+            Value::Bytes(protected),
+            Value::Map(unprotected),
+            Value::Bytes(payload),
+            Value::Bytes(signature),
+        ) = (protected, unprotected, payload, signature)
         else {
             return Err(shape.into());
         };

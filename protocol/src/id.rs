@@ -23,7 +23,8 @@ pub enum IdError {
 }
 
 fn checksum(prefix: &str, bytes: &[u8]) -> [u8; 2] {
-    let digest = Sha256::new().chain_update(b"yunling/id/1").chain_update(prefix).chain_update(bytes).finalize();
+    let digest =
+        Sha256::new().chain_update(b"yunling/id/1").chain_update(prefix).chain_update(bytes).finalize();
     [digest[0], digest[1]]
 }
 

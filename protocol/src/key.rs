@@ -200,7 +200,8 @@ impl KeyEntry {
 
     /// Strict verification; false for encryption keys.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.verifying.is_some_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
+        self.verifying
+            .is_some_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
     }
 
     /// As a CBOR map: 1 role, 2 alg, 3 public, 4 not before, 5 not after.

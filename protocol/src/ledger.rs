@@ -121,7 +121,9 @@ impl HeadRecord {
         let map = match &self.custody {
             Custody::Empty => map,
             Custody::Open(node) => map.put(6, cbor::text(node.as_str())),
-            Custody::Sealed { seal, next } => map.put(7, cbor::bytes(seal.0)).put(8, cbor::text(next.as_str())),
+            Custody::Sealed { seal, next } => {
+                map.put(7, cbor::bytes(seal.0)).put(8, cbor::text(next.as_str()))
+            }
         };
         cbor::encode(&map.build())
     }
@@ -153,7 +155,10 @@ impl HeadRecord {
 }
 
 /// The head record of a dossier.
-pub fn head_record(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<Option<HeadRecord>, LedgerError> {
+pub fn head_record(
+    read: &(impl Read + ?Sized),
+    dossier: DossierId,
+) -> Result<Option<HeadRecord>, LedgerError> {
     let key = head_key(dossier);
     match read.get(key.table, &key.key)? {
         Some(bytes) => Ok(Some(HeadRecord::decode(&bytes)?)),

@@ -46,8 +46,17 @@ impl Members {
     }
 
     /// Keys of `name` in `role` whose window holds `at`.
-    pub fn keys<'a>(&'a self, name: &NodeName, role: Role, at: UnixTime) -> impl Iterator<Item = &'a KeyEntry> {
-        self.0.get(name).into_iter().flat_map(move |m| m.card.card.keys_of(role)).filter(move |k| k.valid_at(at))
+    pub fn keys<'a>(
+        &'a self,
+        name: &NodeName,
+        role: Role,
+        at: UnixTime,
+    ) -> impl Iterator<Item = &'a KeyEntry> {
+        self.0
+            .get(name)
+            .into_iter()
+            .flat_map(move |m| m.card.card.keys_of(role))
+            .filter(move |k| k.valid_at(at))
     }
 
     /// Parses a statement and checks its signature with the issuer's statement keys valid at `at`,

@@ -153,7 +153,9 @@ impl Content {
             Content::Offer { head, count, minutes } => {
                 map.put(20, cbor::bytes(head.0)).put(21, cbor::int(*count)).put(22, cbor::int(minutes.0))
             }
-            Content::Refuse { reason } | Content::Cancel { reason } => map.put(20, cbor::text(reason.as_str())),
+            Content::Refuse { reason } | Content::Cancel { reason } => {
+                map.put(20, cbor::text(reason.as_str()))
+            }
             Content::Pull { from } => map.put(20, cbor::int(*from)),
             Content::Accept { head, count } | Content::Done { count, head } => {
                 map.put(20, cbor::bytes(head.0)).put(21, cbor::int(*count))

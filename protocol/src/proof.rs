@@ -116,7 +116,8 @@ fn payload(claims: &Claims) -> Vec<u8> {
         .put_opt(7, claims.number.as_ref().map(|n| cbor::text(n.as_str())))
         // Critical (below 24): a verifier that does not know trials must not show a real proof.
         .put_opt(8, claims.trial.then_some(Value::Bool(true)));
-    let identity = claims.full_name.as_ref().map(|name| MapBuilder::new().put(4, cbor::text(name.as_str())).build());
+    let identity =
+        claims.full_name.as_ref().map(|name| MapBuilder::new().put(4, cbor::text(name.as_str())).build());
     let map = MapBuilder::new()
         .put(1, cbor::text(claims.issuer.as_str()))
         .put(2, cbor::text(BASE64URL_NOPAD.encode(&claims.subject)))

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 pub use attestation::{Activity, Attestation, Code, EntryWay, Grade, Place, Recorder, When};
 pub use body::{
-    Authorisation, Award, Body, Consent, ConsentGiver, Correction, Evaluation, Link, Outcome, Receipt, Received,
-    Receiver, Redemption, Reservation, Seal, Training, Unlink, VoidStatement,
+    Authorisation, Award, Body, Consent, ConsentGiver, Correction, Evaluation, Link, Outcome, Receipt,
+    Received, Receiver, Redemption, Reservation, Seal, Training, Unlink, VoidStatement,
 };
 
 use crate::cbor::{self, CborError, Fields, MapBuilder};
@@ -152,7 +152,10 @@ impl Statement {
     }
 
     /// Checks the signature against the issuer's candidate keys.
-    pub fn verify<'k>(&self, keys: impl IntoIterator<Item = &'k KeyEntry>) -> Result<&'k KeyEntry, StatementError> {
+    pub fn verify<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k KeyEntry>,
+    ) -> Result<&'k KeyEntry, StatementError> {
         if self.sign1.protected.is_empty() {
             // Made here and never parsed: look at the bytes as a receiver would.
             return Statement::parse(&self.bytes)?.verify(keys);

@@ -113,8 +113,18 @@ fn statements(out: &Output, answer: &Value) {
             text(s, "id"),
         ]
     };
-    let headers =
-        ["sequence", "kind", "issuer", "when", "hours", "grade", "state", "activity", "recorder", "statement"];
+    let headers = [
+        "sequence",
+        "kind",
+        "issuer",
+        "when",
+        "hours",
+        "grade",
+        "state",
+        "activity",
+        "recorder",
+        "statement",
+    ];
     out.line("");
     out.table(&headers, &["sequence", "hours"], list(answer, "statements").iter().map(row).collect());
 }
@@ -122,7 +132,8 @@ fn statements(out: &Output, answer: &Value) {
 async fn export(context: &Context<'_>, volunteer: &str, file: &Path) -> Result<Exit, Failure> {
     let mut answer = context.call("dossier/export", json!({ "volunteer": volunteer })).await?;
     let bundle = BASE64URL_NOPAD.decode(text(&answer, "bundle").as_bytes());
-    let bundle = bundle.map_err(|e| Failure::new("control-broken").with("cause", e).exit(Exit::CannotTell))?;
+    let bundle =
+        bundle.map_err(|e| Failure::new("control-broken").with("cause", e).exit(Exit::CannotTell))?;
     files::write(file, &bundle, files::MODE_PRIVATE)?;
     let shown = file.display().to_string();
     let values = [

@@ -8,9 +8,11 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::Value;
 use yunling_node::home::Home;
-use yunling_node::service::import::ImportRequest;
 use yunling_node::service::Node;
-use yunling_node::sheet::{Finding, Judged, Options, Outcome, ReasonHeaders, Verdict, read_sheet, write_refused_xlsx};
+use yunling_node::service::import::ImportRequest;
+use yunling_node::sheet::{
+    Finding, Judged, Options, Outcome, ReasonHeaders, Verdict, read_sheet, write_refused_xlsx,
+};
 
 use super::Context;
 use crate::control::IMPORT_WITHIN;
@@ -136,7 +138,12 @@ fn plain(value: &Value) -> String {
 }
 
 /// Writes the refused rows back with their reasons, in the language of the command.
-fn write_report(out: &Output, report: &Path, request: &ImportRequest, answer: &Value) -> Result<usize, Failure> {
+fn write_report(
+    out: &Output,
+    report: &Path,
+    request: &ImportRequest,
+    answer: &Value,
+) -> Result<usize, Failure> {
     let mut options = Options { sheet: request.sheet.clone(), ..Options::default() };
     for (column, field) in &request.map {
         options.map_column(&format!("{column}={field}"))?;
@@ -160,7 +167,12 @@ fn refused_row(out: &Output, row: u32, answer: &Value) -> Verdict {
         let column = text(finding, "column");
         let words = words_of(out, finding);
         let reason = if column.is_empty() { words } else { format!("{column}: {words}") };
-        Finding { field: None, outcome: Outcome::Refused, code: REASON, values: BTreeMap::from([(REASON, reason)]) }
+        Finding {
+            field: None,
+            outcome: Outcome::Refused,
+            code: REASON,
+            values: BTreeMap::from([(REASON, reason)]),
+        }
     });
     Verdict { row, outcome: Outcome::Refused, findings: reasons.collect(), record: None }
 }
@@ -186,10 +198,14 @@ fn show(out: &Output, answer: &Value) {
     let keys = ["rows", "accepted", "repaired", "flagged", "refused", "duplicate", "records_added", "people"];
     let mut values: Fields = keys.iter().map(|key| (key.replace('_', "-"), text(answer, key))).collect();
     values.extend(fields([("skipped", skipped)]));
-    values.extend(fields([("minutes", text(answer, "minutes_total")), ("hours", text(answer, "hours_total"))]));
+    values
+        .extend(fields([("minutes", text(answer, "minutes_total")), ("hours", text(answer, "hours_total"))]));
     out.say("import-rows", &values);
     out.say(if flag(answer, "dry_run") { "import-would-add" } else { "import-added" }, &values);
     if answer.get("report").is_some() {
-        out.say("import-report", &fields([("file", text(answer, "report")), ("rows", text(answer, "report_rows"))]));
+        out.say(
+            "import-report",
+            &fields([("file", text(answer, "report")), ("rows", text(answer, "report_rows"))]),
+        );
     }
 }

@@ -107,7 +107,10 @@ fn give(out: &Output, answer: &Value, key: &str, file: Option<&Path>) -> Result<
     if let Some(file) = file {
         files::write(file, format!("{}\n", given.trim_end()).as_bytes(), files::MODE_PUBLIC)?;
         let shown = file.display().to_string();
-        out.say("peer-written", &fields([("file", shown.as_str()), ("fingerprint", &text(answer, "fingerprint"))]));
+        out.say(
+            "peer-written",
+            &fields([("file", shown.as_str()), ("fingerprint", &text(answer, "fingerprint"))]),
+        );
         let mut answer = answer.clone();
         answer["out"] = shown.into();
         out.object(&answer);
@@ -127,13 +130,17 @@ async fn accept(context: &Context<'_>, source: &str, fingerprint: Option<&str>) 
     let card = cards::one_card(&given)?;
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     if let Some(expected) = fingerprint.filter(|expected| digits(expected) != digits(&card.fingerprint())) {
-        return Err(Failure::new("peer-fingerprint").with("expected", expected).with("given", card.fingerprint()));
+        return Err(Failure::new("peer-fingerprint")
+            .with("expected", expected)
+            .with("given", card.fingerprint()));
     }
     let answer = context.call("peer/accept", json!({ "card": card.to_text() })).await?;
     context.out.object(&answer);
     let title = title(context.out, &answer);
     let (name, shown) = (text(&answer, "name"), text(&answer, "fingerprint"));
-    context.out.say("peer-accepted", &fields([("title", title), ("name", name.clone()), ("fingerprint", shown)]));
+    context
+        .out
+        .say("peer-accepted", &fields([("title", title), ("name", name.clone()), ("fingerprint", shown)]));
     if fingerprint.is_none() {
         context.out.say("peer-compare", &fields([("name", &name)]));
     }
@@ -197,7 +204,11 @@ async fn test(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
         ]
     };
     let steps = list(&answer, "steps");
-    out.table(&["step", "result", "address", "millis", "detail"], &["millis"], steps.iter().map(row).collect());
+    out.table(
+        &["step", "result", "address", "millis", "detail"],
+        &["millis"],
+        steps.iter().map(row).collect(),
+    );
     if flag(&answer, "ok") {
         out.say("peer-test-ok", &fields([("name", name)]));
         return Ok(Exit::Yes);

@@ -55,7 +55,8 @@ pub(crate) struct IssueArgs {
 
 /// Hours with at most two decimals as whole minutes; there is no other unit of account.
 fn whole_minutes(text: &str) -> Result<Minutes, String> {
-    let wrong = || format!("`{text}` is not a number of hours that makes whole minutes, such as 300 or 287.5");
+    let wrong =
+        || format!("`{text}` is not a number of hours that makes whole minutes, such as 300 or 287.5");
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(part) || part.len() > 2 {
@@ -63,8 +64,9 @@ fn whole_minutes(text: &str) -> Result<Minutes, String> {
     }
     let hundredths: u64 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
     let whole: u64 = whole.parse().map_err(|_| wrong())?;
-    let minutes = whole.checked_mul(60).and_then(|m| m.checked_add(hundredths * 60 / 100)).ok_or_else(wrong)?;
-    if hundredths * 60 % 100 == 0 { Ok(Minutes(minutes)) } else { Err(wrong()) }
+    let minutes =
+        whole.checked_mul(60).and_then(|m| m.checked_add(hundredths * 60 / 100)).ok_or_else(wrong)?;
+    if (hundredths * 60).is_multiple_of(100) { Ok(Minutes(minutes)) } else { Err(wrong()) }
 }
 
 /// Acts.

@@ -71,8 +71,11 @@ pub(crate) struct Args {
 
 /// Records.
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, Failure> {
-    let (volunteer, card) =
-        if args.volunteer.contains('@') { (None, Some(args.volunteer)) } else { (Some(args.volunteer), None) };
+    let (volunteer, card) = if args.volunteer.contains('@') {
+        (None, Some(args.volunteer))
+    } else {
+        (Some(args.volunteer), None)
+    };
     let body = json!({
         "volunteer": volunteer, "card": card, "activity": args.activity, "organization": args.organization,
         "uscc": args.uscc, "guided_by": args.guided_by, "place": args.place, "division": args.division,
@@ -85,7 +88,8 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, Failu
     let answer = context.call("record", body).await?;
     out.object(&answer);
     let value = |key| (key, text(&answer, key));
-    let said = fields([value("statement"), value("dossier"), value("hours"), value("minutes"), value("custodian")]);
+    let said =
+        fields([value("statement"), value("dossier"), value("hours"), value("minutes"), value("custodian")]);
     out.say(if flag(&answer, "away") { "record-away" } else { "record-done" }, &said);
     for code in list(&answer, "flags").iter().filter_map(|f| f.as_str()) {
         out.say("record-flag", &fields([("text", out.words.finding(code, &Fields::new()))]));

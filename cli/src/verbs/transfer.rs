@@ -89,8 +89,7 @@ pub(crate) struct Step {
 pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
     match verb {
         Verb::Authorize { volunteer, to, with_profile, given_by, checked: _ } => {
-            let body =
-                json!({ "volunteer": volunteer, "to": to, "with_profile": with_profile, "given_by": given_by });
+            let body = json!({ "volunteer": volunteer, "to": to, "with_profile": with_profile, "given_by": given_by });
             authorize(context, body).await
         }
         Verb::Start { from, code, wait } => start(context, &from, code, wait).await,
@@ -107,7 +106,10 @@ async fn authorize(context: &Context<'_>, body: Value) -> Result<Exit, Failure> 
     let answer = context.call("transfer/authorize", body).await?;
     context.out.object(&answer);
     let value = |key| (key, text(&answer, key));
-    context.out.say("transfer-authorized", &fields([value("code"), value("to"), value("expires"), value("dossier")]));
+    context.out.say(
+        "transfer-authorized",
+        &fields([value("code"), value("to"), value("expires"), value("dossier")]),
+    );
     Ok(Exit::Yes)
 }
 
@@ -179,7 +181,12 @@ async fn transfers(context: &Context<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Yes)
 }
 
-async fn step(context: &Context<'_>, act: &str, transfer: &str, reason: Option<&str>) -> Result<Exit, Failure> {
+async fn step(
+    context: &Context<'_>,
+    act: &str,
+    transfer: &str,
+    reason: Option<&str>,
+) -> Result<Exit, Failure> {
     let body = json!({ "transfer": transfer, "reason": reason });
     let answer = context.call(&format!("transfer/{act}"), body).await?;
     context.out.object(&answer);

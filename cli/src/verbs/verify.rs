@@ -136,7 +136,8 @@ fn show(out: &Output, verified: &Verified, trust: &Members) {
 fn show_claims(out: &Output, claims: &Claims, trust: &Members) {
     let (kind, minutes) = amount(claims);
     let values = fields([("hours", minutes.hours_text()), ("minutes", minutes.0.to_string())]);
-    let days = claims.days.map(|(first, last)| fields([("first", first.to_string()), ("last", last.to_string())]));
+    let days =
+        claims.days.map(|(first, last)| fields([("first", first.to_string()), ("last", last.to_string())]));
     out.pairs(&[
         ("trial", if claims.trial { out.words.word("verify-trial") } else { String::new() }),
         ("issuer", format!("{} ({})", title(out, trust, &claims.issuer), claims.issuer)),

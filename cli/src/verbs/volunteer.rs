@@ -80,7 +80,10 @@ fn number(given: String) -> Result<String, Failure> {
 async fn register(context: &Context<'_>, body: Value) -> Result<Exit, Failure> {
     let answer = context.call("volunteer/register", body).await?;
     context.out.object(&answer);
-    context.out.say("volunteer-registered", &fields([("dossier", text(&answer, "dossier")), ("card", text(&answer, "card"))]));
+    context.out.say(
+        "volunteer-registered",
+        &fields([("dossier", text(&answer, "dossier")), ("card", text(&answer, "card"))]),
+    );
     Ok(Exit::Yes)
 }
 
@@ -114,7 +117,10 @@ async fn show(context: &Context<'_>, volunteer: &str) -> Result<Exit, Failure> {
         ("hours", text(&answer, "hours")),
         ("minutes", text(&answer, "minutes")),
         ("stars-due", text(&answer, "stars_due")),
-        ("star-review", if flag(&answer, "star_review") { out.words.word("word-star-review") } else { String::new() }),
+        (
+            "star-review",
+            if flag(&answer, "star_review") { out.words.word("word-star-review") } else { String::new() },
+        ),
     ]);
     Ok(Exit::Yes)
 }

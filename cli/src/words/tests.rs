@@ -69,10 +69,14 @@ fn codes() -> BTreeSet<String> {
         text.push_str(source.split("#[cfg(test)]").next().unwrap_or_default());
     }
     let mut found = BTreeSet::new();
-    for before in ["Rule(\"", "Refusal::new(\"", "refused(\"", "Failure::new(\"", "Failure::usage(\"", "rule(\""] {
+    for before in
+        ["Rule(\"", "Refusal::new(\"", "refused(\"", "Failure::new(\"", "Failure::usage(\"", "rule(\""]
+    {
         for piece in text.split(before).skip(1) {
             let code = piece.split('"').next().unwrap_or_default();
-            if !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit()) {
+            if !code.is_empty()
+                && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+            {
                 found.insert(code.to_owned());
             }
         }

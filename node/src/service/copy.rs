@@ -145,7 +145,7 @@ impl Node {
         for issuer in taking::issuers(&dossier, &transfer, &self.home.name) {
             match self.ask_changes(&issuer, &dossier).await {
                 Some(told) => {
-                    changes.extend(told.into_iter().filter(|s| dossier.sequence_of(s.id).is_none()))
+                    changes.extend(told.into_iter().filter(|s| dossier.sequence_of(s.id).is_none()));
                 }
                 None => unasked.push(issuer),
             }

@@ -117,14 +117,14 @@ impl Node {
             let (Some(peer), Ok(hello)) = (peers::peer_id(&member.card), self.hello()) else { continue };
             let answer = net.request(peer, Frame::Hello(hello).encode(), REQUEST_TIMEOUT).await;
             let Ok(Ok(Answer::Hello(hello))) = answer.map(|bytes| Answer::decode(&bytes)) else { continue };
-            if let Ok(card) = yunling_protocol::card::SignedCard::parse(&hello.card) {
-                if card.card.name == *name {
-                    let node = self.clone();
-                    let life = hello.life;
-                    let noted = tokio::task::spawn_blocking(move || node.note_peer(card, life)).await;
-                    if matches!(noted, Ok(Ok(()))) {
-                        tracing::info!(peer = %name, "peer has accepted this node");
-                    }
+            if let Ok(card) = yunling_protocol::card::SignedCard::parse(&hello.card)
+                && card.card.name == *name
+            {
+                let node = self.clone();
+                let life = hello.life;
+                let noted = tokio::task::spawn_blocking(move || node.note_peer(card, life)).await;
+                if matches!(noted, Ok(Ok(()))) {
+                    tracing::info!(peer = %name, "peer has accepted this node");
                 }
             }
         }

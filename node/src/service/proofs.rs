@@ -233,7 +233,7 @@ impl Node {
         Ok(json!({
             "dossier": id.to_string(),
             "name": person.as_ref().map(|p| p.name.clone()),
-            "id_masked": person.as_ref().and_then(|p| p.citizen_id.as_ref().map(|c| c.masked())),
+            "id_masked": person.as_ref().and_then(|p| p.citizen_id.as_ref().map(yunling_protocol::citizen_id::CitizenId::masked)),
             "contact": person.as_ref().and_then(|p| p.contact.clone()),
             "custody": custody_words(dossier.custody()), "minutes": totals.counted.0,
             "hours": totals.counted.hours_text(), "stars_due": totals.stars_due,
@@ -285,7 +285,7 @@ impl Node {
         let counters: serde_json::Map<_, _> = self
             .counts()
             .into_iter()
-            .chain(net.map(|n| n.counters()).unwrap_or_default())
+            .chain(net.map(super::super::net::Net::counters).unwrap_or_default())
             .map(|(k, v)| (k.to_owned(), Value::from(v)))
             .collect();
         let peers = self.peers()?;

@@ -368,10 +368,10 @@ impl Node {
             return Err(Refusal::new("not-issuer").with("node", &statement.common.issuer));
         }
         let Body::Attestation(attestation) = statement.body else { return Err(unknown()) };
-        if let Some(fold) = self.dossier(dossier, self.profile())? {
-            if fold.hours().get(&target).is_some_and(|h| h.void.is_some()) {
-                return Err(Refusal::new("already-void").with("statement", target));
-            }
+        if let Some(fold) = self.dossier(dossier, self.profile())?
+            && fold.hours().get(&target).is_some_and(|h| h.void.is_some())
+        {
+            return Err(Refusal::new("already-void").with("statement", target));
         }
         Ok(*attestation)
     }

@@ -80,12 +80,11 @@ impl Node {
         }
         let index = person.citizen_id.as_ref().map(|id| person_key(self, id));
         let mut fresh = fresh();
-        if let Some(key) = &index {
-            if let Some(found) = self.get(key.table, &key.key)? {
-                let id =
-                    <[u8; 16]>::try_from(found).map(DossierId).map_err(|_| Refusal::new("store-damaged"))?;
-                return Err(Refusal::new("volunteer-exists").with("dossier", id));
-            }
+        if let Some(key) = &index
+            && let Some(found) = self.get(key.table, &key.key)?
+        {
+            let id = <[u8; 16]>::try_from(found).map(DossierId).map_err(|_| Refusal::new("store-damaged"))?;
+            return Err(Refusal::new("volunteer-exists").with("dossier", id));
         }
         let (id, dossier) = self.act(|office| {
             let data = Some(person.encode());
@@ -125,10 +124,10 @@ impl Node {
         scan_all::<Refusal>(self, Table::Profile, b"", |key, bytes| {
             let Ok(id) = <[u8; 16]>::try_from(key) else { return Ok(()) };
             let id = DossierId(id);
-            if let Some(person) = self.vault().open(id, &bytes).and_then(|s| person_of(&s)) {
-                if comparable_name(&person.name) == wanted {
-                    found.push(id);
-                }
+            if let Some(person) = self.vault().open(id, &bytes).and_then(|s| person_of(&s))
+                && comparable_name(&person.name) == wanted
+            {
+                found.push(id);
             }
             Ok(())
         })?;

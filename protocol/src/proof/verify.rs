@@ -83,7 +83,9 @@ impl Why {
     pub fn verdict(self) -> Verdict {
         match self {
             Why::StatusUnknown => Verdict::Valid,
-            Why::NotAProof | Why::Malformed | Why::Forged | Why::UnknownIssuer | Why::UnknownKey => Verdict::Invalid,
+            Why::NotAProof | Why::Malformed | Why::Forged | Why::UnknownIssuer | Why::UnknownKey => {
+                Verdict::Invalid
+            }
             Why::DateUnproven | Why::Expired | Why::FromFuture | Why::NewerVersion | Why::IssuerRemoved => {
                 Verdict::CannotTell
             }

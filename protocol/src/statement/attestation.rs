@@ -319,8 +319,10 @@ fn recorder_from(value: Value) -> Result<Recorder, CborError> {
 
 fn activity_from(value: Value) -> Result<Activity, CborError> {
     let mut fields = Fields::open(value)?;
-    let activity =
-        Activity { name: fields.text(1, SHORT_TEXT_BYTES_MAX)?, id: fields.opt_text(2, SHORT_TEXT_BYTES_MAX)? };
+    let activity = Activity {
+        name: fields.text(1, SHORT_TEXT_BYTES_MAX)?,
+        id: fields.opt_text(2, SHORT_TEXT_BYTES_MAX)?,
+    };
     fields.finish()?;
     Ok(activity)
 }

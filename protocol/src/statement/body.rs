@@ -340,7 +340,9 @@ impl Body {
                 .put(12, text(&a.grantor))
                 .put_opt(13, a.star.map(cbor::int))
                 .put_opt(14, opt(&a.evidence)),
-            Body::Void(v) => map.put(10, cbor::bytes(v.target.0)).put(11, text(&v.reason)).put_opt(12, opt(&v.note)),
+            Body::Void(v) => {
+                map.put(10, cbor::bytes(v.target.0)).put(11, text(&v.reason)).put_opt(12, opt(&v.note))
+            }
             Body::Evaluation(e) => map
                 .put(10, cbor::bytes(e.target.0))
                 .put(11, Value::Array(e.scores.iter().map(|s| cbor::int(*s)).collect()))
@@ -358,7 +360,10 @@ impl Body {
                 .put(11, cbor::int(r.outcome as u64))
                 .put_opt(12, opt(&r.reason))
                 .put_opt(13, r.sequence.map(cbor::int))
-                .put_opt(14, r.state.map(|(e, l, h)| Value::Array(vec![cbor::int(e), cbor::int(l), cbor::bytes(h.0)]))),
+                .put_opt(
+                    14,
+                    r.state.map(|(e, l, h)| Value::Array(vec![cbor::int(e), cbor::int(l), cbor::bytes(h.0)])),
+                ),
             Body::Link(l) => map.put(10, cbor::bytes(l.other.0)).put(11, text(&l.reason)),
             Body::Unlink(u) => map.put(10, cbor::bytes(u.link.0)),
             Body::Redemption(r) => {
@@ -439,7 +444,8 @@ pub(crate) fn node_name(f: &mut Fields, label: i64) -> Result<NodeName, CborErro
 
 fn take_correction(f: &mut Fields) -> Result<Correction, CborError> {
     let grade = f.opt_uint(15)?;
-    let grade = grade.map(|n| Grade::ALL.into_iter().find(|g| *g as u64 == n).ok_or(CborError::WrongType(15)));
+    let grade =
+        grade.map(|n| Grade::ALL.into_iter().find(|g| *g as u64 == n).ok_or(CborError::WrongType(15)));
     Ok(Correction {
         target: StatementId(f.array(10)?),
         reason: f.text(11, SHORT_TEXT_BYTES_MAX)?,

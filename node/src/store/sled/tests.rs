@@ -9,7 +9,9 @@ use yunling_protocol::store::conformance::{self, Dice, Harness};
 use super::*;
 
 mod crash;
+mod cut;
 mod full;
+mod steps;
 
 const OWNER: &[u8] = b"owner of tests";
 

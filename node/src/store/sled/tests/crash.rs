@@ -3,12 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use super::steps::{WRITERS, check, write};
 use super::*;
 
 /// Folder of the store, set by the test for the process that it kills.
 const CHILD_FOLDER: &str = "YUNLING_TEST_CRASH_FOLDER";
-
-const WRITERS: u8 = 4;
 
 /// Kills in a usual run: some seconds. `YUNLING_TEST_LONG` makes it two hundred.
 const KILLS: usize = 20;
@@ -22,54 +21,15 @@ fn child_that_is_killed() {
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             let store = &store;
-            scope.spawn(move || write_for_ever(store, writer));
+            scope.spawn(move || write(store, writer, |n| tell(writer, n)));
         }
     });
 }
 
-fn write_for_ever(store: &SledStore, writer: u8) {
-    let head = store.get(Table::Head, &[writer]).unwrap();
-    let mut next = head.as_deref().map_or(0, number);
-    loop {
-        store.commit(step(head_of(next), writer, next)).unwrap();
-        // One write call for a line: a kill cannot leave half of one that looks whole.
-        let line = format!("\nwrote {writer} {next}\n");
-        std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
-        next += 1;
-    }
-}
-
-fn head_of(next: u32) -> Option<Vec<u8>> {
-    (next > 0).then(|| next.to_be_bytes().to_vec())
-}
-
-// The head tells the number of the next step; each step leaves two records, some large.
-fn step(head: Option<Vec<u8>>, writer: u8, n: u32) -> Batch {
-    let mut batch = Batch::new();
-    batch.expect_read(Table::Head, [writer], head.as_deref());
-    batch.set(Table::Head, [writer], (n + 1).to_be_bytes());
-    for part in 0..2 {
-        batch.insert(Table::Chain, chain_key(writer, n, part), value(writer, n));
-    }
-    if n >= 50 {
-        for part in 0..2 {
-            batch.delete(Table::Chain, chain_key(writer, n - 50, part));
-        }
-    }
-    batch
-}
-
-fn chain_key(writer: u8, n: u32, part: u8) -> Vec<u8> {
-    [&[part, writer], n.to_be_bytes().as_slice()].concat()
-}
-
-fn value(writer: u8, n: u32) -> Vec<u8> {
-    let len = if n.is_multiple_of(17) { 60_000 } else { 700 };
-    vec![writer ^ n as u8; len]
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    u32::from_be_bytes(bytes.try_into().unwrap())
+// One write call for a line: a kill cannot leave half of one that looks whole.
+fn tell(writer: u8, n: u32) -> bool {
+    let line = format!("\nwrote {writer} {n}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).is_ok()
 }
 
 #[test]
@@ -82,7 +42,8 @@ fn a_killed_process_loses_and_tears_nothing_it_was_told() {
         let told = run_and_kill(home.path(), &mut dice);
         let store = open(home.path());
         for writer in 0..WRITERS {
-            check(&store, writer, told[usize::from(writer)], round);
+            let found = check(&store, writer, told[usize::from(writer)]);
+            assert_eq!(found, Ok(()), "kill {round}");
         }
     }
 }
@@ -120,16 +81,4 @@ fn run_and_kill(folder: &Path, dice: &mut Dice) -> [u32; WRITERS as usize] {
         }
     });
     told
-}
-
-fn check(store: &SledStore, writer: u8, told: u32, round: usize) {
-    let head = store.get(Table::Head, &[writer]).unwrap();
-    let head = head.as_deref().map_or(0, number);
-    assert!(head >= told, "round {round}: step {told} of writer {writer} is lost");
-    for part in 0..2 {
-        let items = store.scan(Table::Chain, &[part, writer], None, 99).unwrap();
-        let right: Vec<_> =
-            (head.saturating_sub(50)..head).map(|n| (chain_key(writer, n, part), value(writer, n))).collect();
-        assert!(items == right, "round {round}: a step of writer {writer} is torn");
-    }
 }
