@@ -34,7 +34,7 @@ fn keys(lang: &str) -> BTreeMap<String, BTreeSet<String>> {
         let mut key = String::new();
         for line in text.lines().filter(|l| !l.starts_with('#')) {
             if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                key = line.split_once('=').unwrap().0.trim().to_owned();
+                line.split_once('=').unwrap().0.trim().clone_into(&mut key);
                 assert!(
                     out.insert(key.clone(), BTreeSet::new()).is_none(),
                     "{}: {key} stands twice",
@@ -77,7 +77,10 @@ fn sources(folder: &Path, out: &mut Vec<(PathBuf, String)>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "tests" {
             sources(&path, out);
-        } else if name.ends_with(".rs") && name != "tests.rs" && name != "conformance.rs" {
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && name != "tests.rs"
+            && name != "conformance.rs"
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             // What a test writes is no code a person sees.
             let text = text.split("#[cfg(test)]").next().unwrap().to_owned();

@@ -271,3 +271,8 @@ error-id-old-form = The old identity number of 15 digits was written with 18
 error-uscc-repaired = The writing of the unified social credit code was put right (blanks, full-width or small letters)
 error-formula-as-text = The text begins with = + - or @ and is kept as text, never as a formula
 error-private-number-hidden = An identity or telephone number in the text was hidden; statements hold none
+
+## Help of the options every command has
+
+help-arg-help = Show the help of this command
+help-arg-version = Show the version

@@ -271,3 +271,8 @@ error-id-old-form = 15 位旧证件号码已换算为 18 位
 error-uscc-repaired = 统一社会信用代码的书写已改正（空格、全角或小写）
 error-formula-as-text = 内容以 = + - @ 开头，按文字保存，不作为公式
 error-private-number-hidden = 文字中的证件或电话号码已隐去，声明中不含个人号码
+
+## 通用选项的帮助
+
+help-arg-help = 显示本命令的帮助
+help-arg-version = 显示版本
