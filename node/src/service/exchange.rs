@@ -97,7 +97,7 @@ impl Node {
         match Frame::decode(request) {
             Err(_) => self.refuse_peer(name.as_str(), "frame-encoding"),
             Ok(Frame::Hello(hello)) => self.answer_hello(&name, &hello),
-            Ok(Frame::Message(bytes)) => self.answer_message(&bytes),
+            Ok(Frame::Message(bytes)) => self.answer_message(name.as_str(), &bytes),
             Ok(Frame::Changes { dossier, shown }) => {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))
@@ -130,12 +130,12 @@ impl Node {
         }
     }
 
-    /// Answers a signed message, however it came.
-    pub fn answer_message(&self, bytes: &[u8]) -> Answer {
+    /// Answers a signed message that `bearer` brought; who signed it is what counts.
+    pub fn answer_message(&self, bearer: &str, bytes: &[u8]) -> Answer {
         let opened = self.decide(|o| Message::open(bytes, o.me, o.members, o.trial, o.now));
         let message = match opened {
             Ok(message) => message,
-            Err(error) => return self.refuse_peer("?", error.code()),
+            Err(error) => return self.refuse_peer(bearer, error.code()),
         };
         let from = message.from.to_string();
         match self.check_life(&message.from, message.life) {
