@@ -1,0 +1,15 @@
+//! End to end: real `yunling` processes, real files, real connections on loopback. Each test makes
+//! its own offices; nothing is shared but the binary.
+
+#[path = "e2e/cuts.rs"]
+mod cuts;
+#[path = "e2e/demo.rs"]
+mod demo;
+#[path = "e2e/imports.rs"]
+mod imports;
+#[path = "e2e/kills.rs"]
+mod kills;
+#[path = "e2e/moves.rs"]
+mod moves;
+#[path = "e2e/refusals.rs"]
+mod refusals;

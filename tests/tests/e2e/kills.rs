@@ -1,0 +1,152 @@
+//! `kill -9` at random moments of imports, records and moves: nothing acknowledged is lost, a move
+//! in flight ends after the restart, and one office holds.
+//!
+//! Ten kills, fifty with `YUNLING_LONG`; `YUNLING_SEED` repeats a run.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use yunling_tests::office::{Office, Sheet, id_number, sums, text, until};
+
+/// Rows of each import: long enough that a kill falls inside it.
+const PEOPLE: u32 = 20;
+const ROWS: usize = 20;
+const MINUTES: u64 = 61;
+/// Longest pause before a kill. A move of sixty statements takes about as long.
+const PAUSE_MAX_MILLIS: u64 = 600;
+
+/// xorshift64*: the moments need to differ and to be repeatable, no more.
+struct Dice(u64);
+
+impl Dice {
+    fn new(stream: u64) -> Self {
+        let seed = std::env::var("YUNLING_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_260_516);
+        println!("YUNLING_SEED={seed}");
+        Self((seed ^ (stream << 32)) | 1)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % end
+    }
+
+    fn pause(&mut self) -> u64 {
+        let millis = self.below(PAUSE_MAX_MILLIS);
+        std::thread::sleep(Duration::from_millis(millis));
+        millis
+    }
+}
+
+/// Kills of imports and of moves; ten or fifty in all.
+fn kills() -> (u32, u32) {
+    if std::env::var_os("YUNLING_LONG").is_some() { (20, 30) } else { (4, 6) }
+}
+
+fn spawn(office: &Office, arguments: &[&str]) -> Child {
+    let mut command = office.command(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().expect("the command starts")
+}
+
+#[test]
+fn a_power_cut_during_an_import_loses_nothing_that_was_told() {
+    let mut dice = Dice::new(1);
+    let folder = tempfile::tempdir().expect("folder");
+    let mut office = Office::open(folder.path(), "kunming", "530100");
+    let mut told: Vec<String> = Vec::new();
+    office.ok(&["volunteer", "register", "--name", "测试乙", "--id-number", &id_number(90_000)]);
+    for round in 0..kills().0 {
+        let first = round * PEOPLE;
+        let sheet =
+            (first..first + PEOPLE).fold(Sheet::default(), |s, n| s.person(n, &[MINUTES as u32; ROWS]));
+        let path = sheet.write(folder.path(), &format!("{round}.csv"));
+        let mut import = spawn(&office, &["import", &path.display().to_string()]);
+        // A clerk records single services at the same time.
+        let (number, month) = (id_number(90_000), round % 12 + 1);
+        let (year, began) = (2000 + round / 12, std::time::Instant::now());
+        let pause = Duration::from_millis(dice.below(PAUSE_MAX_MILLIS));
+        for day in 1..=28 {
+            if began.elapsed() >= pause {
+                break;
+            }
+            let day = format!("{year}-{month:02}-{day:02}");
+            let (code, made) = office.json(&[
+                "record",
+                &number,
+                "--activity",
+                "守望",
+                "--organization",
+                "服务队",
+                "--place",
+                "翠湖",
+                "--content",
+                "照护",
+                "--day",
+                &day,
+                "--minutes",
+                "30",
+            ]);
+            assert_eq!(code, 0, "{made}");
+            told.push(text(&made, "statement"));
+        }
+        std::thread::sleep(pause.saturating_sub(began.elapsed()));
+        office.kill9();
+        let finished = import.wait().expect("the import ends").success();
+        office.start();
+        let rows = u64::from(PEOPLE) * ROWS as u64;
+        let again = office.import(&path);
+        let added = again["records_added"].as_u64().unwrap_or(0);
+        println!("round {round}: killed after {pause:?}, finished {finished}, {added} of {rows} rows left");
+        if finished {
+            assert_eq!(added, 0, "round {round}: an import was told and is not there");
+        }
+        assert_eq!(again["accepted"].as_u64().unwrap_or(0) + again["duplicate"].as_u64().unwrap_or(0), rows);
+        assert_eq!(office.import(&path)["records_added"], 0);
+        for n in first..first + PEOPLE {
+            let view = office.dossier(&id_number(n));
+            assert_eq!(view["counted_minutes"], MINUTES * ROWS as u64, "round {round}, person {n}");
+            assert_eq!(view["attestations"], ROWS, "round {round}, person {n}");
+        }
+        let view = office.dossier(&number);
+        let has =
+            |id: &String| view["statements"].as_array().is_some_and(|l| l.iter().any(|s| s["id"] == **id));
+        assert!(told.iter().all(has), "round {round}: a record was told and is not there");
+        assert_eq!(view["attestations"], told.len(), "round {round}");
+    }
+}
+
+#[test]
+fn a_power_cut_during_a_move_leaves_one_custodian_and_equal_sums() {
+    let mut dice = Dice::new(2);
+    let folder = tempfile::tempdir().expect("folder");
+    let mut kunming = Office::open(folder.path(), "kunming", "530100");
+    let mut dali = Office::open(folder.path(), "dali", "532900");
+    kunming.peer_with(&dali);
+    let rounds = kills().1;
+    let sheet = (0..rounds).fold(Sheet::default(), |s, n| s.person(n, &[MINUTES as u32; 3 * ROWS]));
+    kunming.import(&sheet.write(folder.path(), "movers.csv"));
+    for n in 0..rounds {
+        let before = kunming.dossier(&id_number(n));
+        let dossier = text(&before, "dossier");
+        let code = kunming.authorize(&dossier, "dali");
+        let transfer = dali.start_transfer("kunming", &code);
+        let millis = dice.pause();
+        let victim = if dice.below(2) == 0 { &mut kunming } else { &mut dali };
+        victim.kill9();
+        let name = victim.name.clone();
+        victim.start();
+        println!("round {n}: {name} killed after {millis} ms, {:?}", dali.stage(&transfer));
+        assert!(!(kunming.is_custodian(&dossier) && dali.is_custodian(&dossier)), "round {n}: held twice");
+        dali.ok(&["transfer", "resume", &transfer]);
+        for office in [&dali, &kunming] {
+            office.wait_stage(&transfer, "completed");
+        }
+        let after = until("the dossier", || Some(dali.dossier(&dossier)));
+        assert_eq!(sums(&before), sums(&after), "round {n}");
+        assert_eq!(sums(&before), sums(&kunming.dossier(&dossier)), "round {n}");
+        assert_eq!(after["counted_minutes"], MINUTES * 3 * ROWS as u64, "round {n}");
+        assert!(dali.is_custodian(&dossier) && !kunming.is_custodian(&dossier), "round {n}");
+    }
+}
