@@ -18,6 +18,8 @@ struct State {
     /// Counts settings, so that an open connection counts anew.
     setting: AtomicU64,
     cuts: AtomicU64,
+    /// Bytes of all connections since the setting.
+    passed: AtomicU64,
 }
 
 /// Lines that are cut together: one to each office, so that none knows the other directly.
@@ -30,6 +32,7 @@ impl Default for Line {
             limit: AtomicU64::new(OPEN),
             setting: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
         }))
     }
 }
@@ -57,11 +60,22 @@ impl Line {
         self.0.limit.store(bytes, Ordering::SeqCst);
         self.0.setting.fetch_add(1, Ordering::SeqCst);
         self.0.cuts.store(0, Ordering::SeqCst);
+        self.0.passed.store(0, Ordering::SeqCst);
     }
 
     /// Lets everything through.
     pub fn open(&self) {
         self.0.limit.store(OPEN, Ordering::SeqCst);
+    }
+
+    /// Lets everything through and counts from now on.
+    pub fn measure(&self) {
+        self.cut_after(OPEN);
+    }
+
+    /// Bytes let through since the limit was set, of both directions.
+    pub fn passed(&self) -> u64 {
+        self.0.passed.load(Ordering::SeqCst)
     }
 
     /// Connections cut since the limit was set.
@@ -93,6 +107,7 @@ fn pump(state: &State, count: &(AtomicU64, AtomicU64), mut from: TcpStream, mut 
         if to.write_all(&chunk[..room]).is_err() {
             break;
         }
+        state.passed.fetch_add(room as u64, Ordering::SeqCst);
         if room < read {
             state.cuts.fetch_add(1, Ordering::SeqCst);
             break;

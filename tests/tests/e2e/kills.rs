@@ -4,17 +4,16 @@
 //! Ten kills, fifty with `YUNLING_LONG`; `YUNLING_SEED` repeats a run.
 
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use yunling_tests::office::{Office, Sheet, id_number, sums, text, until};
 
 /// Rows of each import: long enough that a kill falls inside it.
-const PEOPLE: u32 = 20;
+const PEOPLE: u32 = 60;
 const ROWS: usize = 20;
+/// Records of each dossier that moves.
+const MOVED_ROWS: usize = 200;
 const MINUTES: u64 = 61;
-/// Longest pause before a kill. A move of sixty statements takes about as long.
-const PAUSE_MAX_MILLIS: u64 = 600;
-
 /// xorshift64*: the moments need to differ and to be repeatable, no more.
 struct Dice(u64);
 
@@ -32,10 +31,9 @@ impl Dice {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % end
     }
 
-    fn pause(&mut self) -> u64 {
-        let millis = self.below(PAUSE_MAX_MILLIS);
-        std::thread::sleep(Duration::from_millis(millis));
-        millis
+    /// A moment within `whole`, which was measured: kills fall inside the act on any machine.
+    fn moment(&mut self, whole: Duration) -> Duration {
+        Duration::from_micros(self.below(whole.as_micros() as u64 + 1))
     }
 }
 
@@ -57,16 +55,23 @@ fn a_power_cut_during_an_import_loses_nothing_that_was_told() {
     let mut office = Office::open(folder.path(), "kunming", "530100");
     let mut told: Vec<String> = Vec::new();
     office.ok(&["volunteer", "register", "--name", "测试乙", "--id-number", &id_number(90_000)]);
-    for round in 0..kills().0 {
-        let first = round * PEOPLE;
-        let sheet =
-            (first..first + PEOPLE).fold(Sheet::default(), |s, n| s.person(n, &[MINUTES as u32; ROWS]));
-        let path = sheet.write(folder.path(), &format!("{round}.csv"));
+    let sheet = |round: u32| {
+        let people = round * PEOPLE..(round + 1) * PEOPLE;
+        let sheet = people.fold(Sheet::default(), |s, n| s.person(n, &[MINUTES as u32; ROWS]));
+        sheet.write(folder.path(), &format!("{round}.csv"))
+    };
+    let rounds = kills().0;
+    let began = Instant::now();
+    office.import(&sheet(rounds));
+    let whole = began.elapsed();
+    for round in 0..rounds {
+        let (first, path) = (round * PEOPLE, sheet(round));
         let mut import = spawn(&office, &["import", &path.display().to_string()]);
         // A clerk records single services at the same time.
         let (number, month) = (id_number(90_000), round % 12 + 1);
-        let (year, began) = (2000 + round / 12, std::time::Instant::now());
-        let pause = Duration::from_millis(dice.below(PAUSE_MAX_MILLIS));
+        let (year, began) = (2000 + round / 12, Instant::now());
+        // Reading and judging the sheet comes first: most kills shall fall into the writing.
+        let pause = whole * 2 / 5 + dice.moment(whole * 4 / 5);
         for day in 1..=28 {
             if began.elapsed() >= pause {
                 break;
@@ -98,7 +103,9 @@ fn a_power_cut_during_an_import_loses_nothing_that_was_told() {
         let rows = u64::from(PEOPLE) * ROWS as u64;
         let again = office.import(&path);
         let added = again["records_added"].as_u64().unwrap_or(0);
-        println!("round {round}: killed after {pause:?}, finished {finished}, {added} of {rows} rows left");
+        println!(
+            "round {round}: killed after {pause:?} of {whole:?}, finished {finished}, {added} of {rows} rows left"
+        );
         if finished {
             assert_eq!(added, 0, "round {round}: an import was told and is not there");
         }
@@ -125,19 +132,26 @@ fn a_power_cut_during_a_move_leaves_one_custodian_and_equal_sums() {
     let mut dali = Office::open(folder.path(), "dali", "532900");
     kunming.peer_with(&dali);
     let rounds = kills().1;
-    let sheet = (0..rounds).fold(Sheet::default(), |s, n| s.person(n, &[MINUTES as u32; 3 * ROWS]));
+    let sheet = (0..=rounds).fold(Sheet::default(), |s, n| s.person(n, &[MINUTES as u32; MOVED_ROWS]));
     kunming.import(&sheet.write(folder.path(), "movers.csv"));
+    let code = kunming.authorize(&id_number(rounds), "dali");
+    let began = Instant::now();
+    let first = dali.start_transfer("kunming", &code);
+    kunming.wait_stage(&first, "completed");
+    let whole = began.elapsed();
     for n in 0..rounds {
         let before = kunming.dossier(&id_number(n));
         let dossier = text(&before, "dossier");
         let code = kunming.authorize(&dossier, "dali");
+        let began = Instant::now();
         let transfer = dali.start_transfer("kunming", &code);
-        let millis = dice.pause();
+        let moment = dice.moment(whole);
+        std::thread::sleep(moment.saturating_sub(began.elapsed()));
         let victim = if dice.below(2) == 0 { &mut kunming } else { &mut dali };
         victim.kill9();
         let name = victim.name.clone();
         victim.start();
-        println!("round {n}: {name} killed after {millis} ms, {:?}", dali.stage(&transfer));
+        println!("round {n}: {name} killed after {moment:?} of {whole:?}, {:?}", dali.stage(&transfer));
         assert!(!(kunming.is_custodian(&dossier) && dali.is_custodian(&dossier)), "round {n}: held twice");
         dali.ok(&["transfer", "resume", &transfer]);
         for office in [&dali, &kunming] {
@@ -146,7 +160,7 @@ fn a_power_cut_during_a_move_leaves_one_custodian_and_equal_sums() {
         let after = until("the dossier", || Some(dali.dossier(&dossier)));
         assert_eq!(sums(&before), sums(&after), "round {n}");
         assert_eq!(sums(&before), sums(&kunming.dossier(&dossier)), "round {n}");
-        assert_eq!(after["counted_minutes"], MINUTES * 3 * ROWS as u64, "round {n}");
+        assert_eq!(after["counted_minutes"], MINUTES * MOVED_ROWS as u64, "round {n}");
         assert!(dali.is_custodian(&dossier) && !kunming.is_custodian(&dossier), "round {n}");
     }
 }
