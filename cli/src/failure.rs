@@ -82,7 +82,7 @@ impl From<Refusal> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let failure = Self::new(error.code());
+        let failure = Self::new(error.code()).with("cause", &error);
         match &error {
             ConfigError::Missing(path) => failure.with("path", path.display()),
             ConfigError::Io { path, source } => failure.with("path", path.display()).with("cause", source),
@@ -98,7 +98,7 @@ impl From<ConfigError> for Failure {
 
 impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
-        let failure = Self::new(error.code());
+        let failure = Self::new(error.code()).with("cause", &error);
         match error {
             HomeError::Config(error) => error.into(),
             HomeError::Exists(path)

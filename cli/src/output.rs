@@ -1,5 +1,6 @@
 //! What a command prints: words for people, exactly one JSON object for programs.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -20,18 +21,23 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
+/// Prints a line; a reader that has gone away (`| head`) is no error of the command.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
 impl Output {
     /// The object, for programs.
     pub(crate) fn object(&self, value: &Value) {
         if self.json {
-            println!("{value}");
+            print(&value.to_string());
         }
     }
 
     /// A line for people.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
-            println!("{}", printable(text));
+            print(&printable(text));
         }
     }
 
@@ -48,7 +54,7 @@ impl Output {
     /// Prints a failure and gives its exit code.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
         if self.json {
-            println!("{}", failure.json(&self.words));
+            print(&failure.json(&self.words).to_string());
         } else {
             eprintln!("{}", printable(&self.words.error(&failure.code, &failure.fields)));
         }

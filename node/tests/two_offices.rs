@@ -12,6 +12,7 @@ use yunling_node::person::Person;
 use yunling_node::run::{Running, start};
 use yunling_node::service::volunteers::consent_to_record;
 use yunling_node::service::{Node, Refusal};
+use yunling_protocol::citizen_id::CitizenId;
 use yunling_protocol::id::DossierId;
 
 async fn office(folder: &Path, name: &str, division: &str) -> Running {
@@ -69,7 +70,8 @@ async fn a_dossier_moves_once_and_hours_served_away_arrive() {
     peer(&k, &d);
     peer(&k, &y);
     peer(&d, &y);
-    let person = Person { name: "岩温·罕".into(), citizen_id: None, contact: None };
+    let (number, _) = CitizenId::parse("530102190001010019").unwrap();
+    let person = Person { name: "岩温·罕".into(), citizen_id: Some(number.clone()), contact: None };
     let id = k.register(&person, &consent_to_record("67号 Art. 6")).unwrap();
     let me = json!({ "volunteer": id.to_string() });
     let first = record(&k, &me, 1, 5).unwrap();
@@ -99,6 +101,10 @@ async fn a_dossier_moves_once_and_hours_served_away_arrive() {
         .unwrap();
     until("void", || counted(&d, id) == 6_000 + 120).await;
     assert_eq!(d.person(id).unwrap().unwrap().name, "岩温·罕");
+    // The new office finds the person by number too, and does not register them twice.
+    assert_eq!(d.find_by_number(&number).unwrap(), Some(id));
+    let again = d.register(&person, &consent_to_record("67号 Art. 6")).unwrap_err();
+    assert_eq!(again.code, "volunteer-exists");
     let proof =
         d.issue_proof(&act(json!({ "volunteer": id.to_string(), "at_least_minutes": 6_000 }))).unwrap();
     assert_eq!(proof["amount"], json!("at-least"));

@@ -101,6 +101,7 @@ async fn issue(args: IssueArgs, context: &Context<'_>) -> Result<Exit, Failure> 
         ("minutes", text(&answer, "minutes")),
         ("expires", text(&answer, "expires")),
         ("chars", text(&answer, "chars")),
+        ("bytes", text(&answer, "bytes")),
     ]);
     out.say(&format!("proof-issued-{}", text(&answer, "amount")), &values);
     for node in list(&answer, "recorders").iter().filter_map(Value::as_str) {

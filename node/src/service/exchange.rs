@@ -15,12 +15,15 @@ use yunling_protocol::delivery;
 use yunling_protocol::ledger;
 use yunling_protocol::message::{Answer, Content, Frame, Hello, Message};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::office::DecideError;
+use yunling_protocol::office::{DecideError, secrets_key};
 use yunling_protocol::statement::Statement;
+use yunling_protocol::store::{Batch, Expect, Put, Read as _};
 
+use super::volunteers::person_key;
 use super::{Node, Refusal};
 use crate::clock::fresh;
 use crate::net::{BulkSource, Service, SourceStopped};
+use crate::person::Person;
 
 /// Statements read from the store for one piece of a bulk stream.
 const BULK_ROWS: usize = 128;
@@ -171,7 +174,12 @@ impl Node {
             }
             Content::Release { .. } => {
                 self.install_copy(message)?;
-                self.act_decision(|o| taking::receive(o, self, self.vault(), &mut fresh, message))
+                self.act_decision(|o| {
+                    let mut decision = taking::receive(o, self, self.vault(), &mut fresh, message)?;
+                    self.index_person(message, &mut decision.batch)
+                        .map_err(|_| DecideError::Rule("store-damaged"))?;
+                    Ok(decision)
+                })
             }
             Content::Cancel { .. } => match Loaded::by_id(self, message.transfer)?.map(|l| l.transfer.side) {
                 None => Ok(Answer::Refused("transfer-unknown".into())),
@@ -184,6 +192,23 @@ impl Node {
             },
             Content::Pull { .. } => Ok(Answer::Refused("message-unexpected".into())),
         }
+    }
+
+    /// Adds the person of a promoted dossier to the index, so that the new office finds them by
+    /// number. A person registered here before keeps the first dossier until both are linked.
+    fn index_person(&self, message: &Message, batch: &mut Batch) -> Result<(), Refusal> {
+        let Content::Release { profile: Some(profile), .. } = &message.content else { return Ok(()) };
+        let secrets = secrets_key(message.dossier);
+        if !batch.put.iter().any(|put| *put.key() == secrets) {
+            return Ok(());
+        }
+        let Some(number) = Person::decode(profile).ok().and_then(|p| p.citizen_id) else { return Ok(()) };
+        let index = person_key(self, &number);
+        if self.get(index.table, &index.key)?.is_none() {
+            batch.expect.push(Expect::Absent(index.clone()));
+            batch.put.push(Put::Set(index, message.dossier.0.to_vec()));
+        }
+        Ok(())
     }
 
     /// Writes the checked copy where the ledger keeps it, invisible until the promotion.
