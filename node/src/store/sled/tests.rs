@@ -129,6 +129,7 @@ fn readers_see_a_batch_wholly_or_not_at_all() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
+            let _end = steps::End(&done);
             for n in 0..100_u8 {
                 let mut batch = Batch::new();
                 for key in 0..40_u8 {
@@ -136,7 +137,6 @@ fn readers_see_a_batch_wholly_or_not_at_all() {
                 }
                 store.commit(batch).unwrap();
             }
-            done.store(true, Ordering::Release);
         });
         for _ in 0..3 {
             scope.spawn(|| {

@@ -171,10 +171,23 @@ impl Writer {
         if puts.is_empty() {
             return Ok(());
         }
-        self.shared.write().cover(undo);
-        match self.apply(&puts) {
-            Ok(()) => self.settle(),
-            Err(fault) => self.failed(fault, puts),
+        let (error, fate) = match self.attempt(&undo, &puts) {
+            Ok(()) => return Ok(()),
+            Err(failed) => failed,
+        };
+        // The engine keeps an old error until it writes: the cause may be long gone, and then
+        // nobody needs to hear of it.
+        if fate == Fate::Gone && self.ready().is_ok() {
+            return self.attempt(&undo, &puts).map_err(|(error, _)| error);
+        }
+        Err(error)
+    }
+
+    fn attempt(&mut self, undo: &Values, puts: &Values) -> Result<(), (CommitError, Fate)> {
+        self.shared.write().cover(undo.clone());
+        match self.apply(puts) {
+            Ok(()) => self.settle().map_err(|error| (error, Fate::Unknown)),
+            Err(fault) => self.failed(fault, puts.clone()),
         }
     }
 
@@ -203,7 +216,7 @@ impl Writer {
         Ok(())
     }
 
-    fn failed(&mut self, fault: Fault, puts: Values) -> Result<(), CommitError> {
+    fn failed(&mut self, fault: Fault, puts: Values) -> Result<(), (CommitError, Fate)> {
         // An error the engine keeps stops it from writing; after any other, closing it could
         // write the part of the group that it holds.
         let kept = match &fault {
@@ -211,7 +224,7 @@ impl Writer {
             Fault::Panic(_) | Fault::Closed => false,
         };
         if !kept {
-            return Err(self.stop(&fault.to_string()));
+            return Err((self.stop(&fault.to_string()), Fate::Unknown));
         }
         self.pending = Some(Pending { puts, answered: false });
         self.wait_for(&fault.to_string());
@@ -219,11 +232,12 @@ impl Writer {
         if let Some(pending) = &mut self.pending {
             pending.answered = true;
         }
-        match fate {
-            Fate::Durable => Ok(()),
-            Fate::Gone | Fate::Unknown if is_full(&fault) => Err(self.full()),
-            Fate::Gone | Fate::Unknown => Err(CommitError::Engine(fault.to_string())),
-        }
+        let error = match fate {
+            Fate::Durable => return Ok(()),
+            Fate::Gone | Fate::Unknown if is_full(&fault) => self.full(),
+            Fate::Gone | Fate::Unknown => CommitError::Engine(fault.to_string()),
+        };
+        Err((error, fate))
     }
 
     fn full(&self) -> CommitError {

@@ -65,3 +65,12 @@ fn value(writer: u8, n: u32) -> Vec<u8> {
 fn number(bytes: &[u8]) -> u32 {
     u32::from_be_bytes(bytes.try_into().unwrap())
 }
+
+/// Ends other threads also when a check fails, so that the test fails instead of waiting.
+pub(super) struct End<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
