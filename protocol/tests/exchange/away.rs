@@ -8,7 +8,7 @@ use yunling_protocol::message::{Answer, Content};
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::office::DecideError;
 use yunling_protocol::policy::Policy;
-use yunling_protocol::statement::{Attestation, Correction, Grade, Outcome, Statement};
+use yunling_protocol::statement::{Attestation, Body, Correction, Grade, Outcome, Seal, Statement};
 use yunling_protocol::store::Batch;
 
 use crate::changes::correction;
@@ -331,6 +331,11 @@ fn an_issuer_follows_only_seals_that_prove_the_way() {
     let last = forged[1].len() - 1;
     forged[1][last] ^= 1;
     assert_eq!(follow(DALI, YUXI, forged), unproven);
+    // A stranger to the first seal gives it on in its own name.
+    let Body::Seal(second) = Statement::parse(&good[1]).unwrap().body else { panic!("a seal is expected") };
+    let stolen = Body::Seal(Seal { next: world.desks[KUNMING].name.clone(), ..second });
+    let stolen = world.office(YUXI).state(&mut world.fresh(YUXI), id, &stolen).unwrap();
+    assert_eq!(follow(YUXI, KUNMING, vec![good[0].clone(), stolen.bytes().to_vec()]), unproven);
     let not_a_seal = vec![good[0].clone(), statement.bytes().to_vec()];
     assert_eq!(follow(DALI, YUXI, not_a_seal), unproven);
 }

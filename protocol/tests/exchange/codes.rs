@@ -1,10 +1,12 @@
 //! The slip: wrong codes, expiry, another receiver, spent, replaced; what a request may ask.
 
 use yunling_protocol::custody::Stage;
-use yunling_protocol::custody::authorisation::{CodeRecord, TRIES_MAX};
+use yunling_protocol::custody::authorisation::{CodeRecord, TRIES_MAX, authorisation_key};
 use yunling_protocol::id::{DossierId, TransferId};
+use yunling_protocol::ledger;
 use yunling_protocol::message::Answer;
 use yunling_protocol::office::DecideError;
+use yunling_protocol::store::Batch;
 
 use crate::moving::{DALI, KUNMING, YUXI, four, moved, until_accepted, volunteer};
 use crate::samples::wrong_slip;
@@ -118,6 +120,15 @@ fn a_slip_of_an_earlier_custody_moves_nothing_later() {
     assert_eq!(refused(&world, DALI, &old), "dossier-moved");
     moved(&world, id, YUXI, KUNMING);
     assert_eq!(refused(&world, DALI, &old), "transfer-code-spent");
+    // Even if its record were there again.
+    let current = world.slip(KUNMING, id, DALI).unwrap();
+    let (mut record, _) = CodeRecord::load(&world.desks[KUNMING], id).unwrap().unwrap();
+    assert_eq!(record.epoch, 2);
+    record.epoch = 0;
+    let mut batch = Batch::new();
+    ledger::set(&mut batch, authorisation_key(id), record.encode());
+    world.commit(KUNMING, batch).unwrap();
+    assert_eq!(refused(&world, DALI, &current), "transfer-epoch");
     assert_eq!(world.custodians(id), [KUNMING]);
 }
 

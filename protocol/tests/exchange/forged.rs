@@ -124,6 +124,11 @@ fn the_new_office_promotes_on_no_seal_but_the_right_one() {
     assert_eq!(give(KUNMING, 0, &Seal { transfer: TransferId([3; 16]), ..right.clone() }, &key), wrong);
     assert_eq!(give(KUNMING, 0, &Seal { nullifier: [0; 32], ..right.clone() }, &key), wrong);
     assert_eq!(give(KUNMING, 0, &right, &other_key), wrong);
+    // The key of another dossier, with the nullifier that fits it.
+    assert_eq!(
+        give(KUNMING, 0, &Seal { nullifier: other_key.nullifier(0), ..right.clone() }, &other_key),
+        wrong
+    );
     assert_eq!(give(YUXI, 0, &right, &key), wrong, "signed by a node that does not hold it");
     // Sums that do not fit the copy: the chain refuses them.
     for seal in [Seal { minutes: Minutes(1), ..right.clone() }, Seal { balance: Minutes(1), ..right.clone() }]

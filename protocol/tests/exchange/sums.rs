@@ -1,10 +1,11 @@
 //! What the fold counts across offices: overlaps, repeats, long days, stars.
 
-use yunling_protocol::id::StatementId;
+use yunling_protocol::custody::giving;
+use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::message::Answer;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::office::DecideError;
-use yunling_protocol::statement::{Body, Outcome, Statement};
+use yunling_protocol::statement::{Body, Outcome, Redemption, Statement};
 
 use crate::moving::{CHUXIONG, DALI, KUNMING, YUXI, four, moved, volunteer};
 use crate::samples::{clock, daily, service};
@@ -149,4 +150,36 @@ fn three_rescue_days_of_eleven_hours_are_accepted_and_flagged_s12() {
     assert!(world.waiting().is_empty());
     assert_eq!(world.totals(KUNMING, id).counted.hours_text(), "33.00");
     assert_eq!(world.totals(KUNMING, id).by_issuer.keys().next(), Some(&world.desks[DALI].name));
+}
+
+/// `at` settles a redemption of some hours, if the dossier is its own.
+fn redeem(world: &World, at: usize, id: DossierId, hours: u64) -> Result<(), DecideError> {
+    let office = world.office(at);
+    let mut appender = giving::open(&office, &world.desks[at], id)?;
+    let body = Redemption { minutes: Minutes(hours * 60), item: "家电维修".into(), number: 1 };
+    appender.append(&office.state(&mut world.fresh(at), id, &Body::Redemption(body))?)?;
+    world.commit(at, appender.finish().0).unwrap();
+    Ok(())
+}
+
+#[test]
+fn spent_hours_stay_spent_after_a_move_and_the_honour_total_never_falls_s17() {
+    let world = four();
+    let id = world.open(KUNMING);
+    for number in 0..80 {
+        world.record(KUNMING, id, KUNMING, daily(number, 240)).unwrap();
+    }
+    redeem(&world, KUNMING, id, 20).unwrap();
+    let sums = |at: usize| {
+        let t = world.totals(at, id);
+        (t.counted.hours_text(), t.balance.hours_text(), t.stars_due)
+    };
+    assert_eq!(sums(KUNMING), ("320.00".into(), "300.00".into(), 2));
+    moved(&world, id, KUNMING, DALI);
+    assert_eq!(sums(DALI), ("320.00".into(), "300.00".into(), 2));
+    // What was begun in Kunming cannot be settled there any more.
+    assert_eq!(redeem(&world, KUNMING, id, 20), Err(DecideError::Rule("dossier-moved")));
+    redeem(&world, DALI, id, 20).unwrap();
+    assert_eq!(sums(DALI), ("320.00".into(), "280.00".into(), 2));
+    world.check(id);
 }
