@@ -109,7 +109,9 @@ impl Node {
                 Ok(None) => (true, None),
                 Err(error) => (true, Some(error)),
             };
-            if piece.len() == STAGE_ROWS || (ended && !piece.is_empty()) {
+            // An empty last piece tells the machine that a copy which lacked nothing is whole.
+            let last = ended && (!piece.is_empty() || failed.is_none());
+            if piece.len() == STAGE_ROWS || last {
                 let node = self.clone();
                 let (id, part) = (transfer.id, std::mem::take(&mut piece));
                 let count = part.len() as u64;
