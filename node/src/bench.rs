@@ -313,15 +313,24 @@ fn durable(bench: &Bench, folder: &Path, rounds: usize) -> Result<Vec<Line>, Ref
         }
         store.commit(batch)
     };
+    let failed = std::sync::Mutex::new(None);
+    let rounds_done = std::sync::atomic::AtomicU64::new(0);
     let per_second = |writers: usize, records: usize| -> f64 {
+        // Fresh keys each round: writing the same bytes again could be cheaper.
+        let base = rounds_done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) << 32;
         let began = Instant::now();
         std::thread::scope(|scope| {
             for w in 0..writers {
-                let write = &write;
+                let (write, failed) = (&write, &failed);
                 scope.spawn(move || {
                     for n in 0..records / writers {
-                        // A failed write makes the figure lower, never higher.
-                        let _ = write((w * records + n) as u64);
+                        if let Err(error) = write(base + (w * records + n) as u64) {
+                            failed
+                                .lock()
+                                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                                .get_or_insert(error);
+                            return;
+                        }
                     }
                 });
             }
@@ -348,6 +357,9 @@ fn durable(bench: &Bench, folder: &Path, rounds: usize) -> Result<Vec<Line>, Ref
         disk.push(d);
         r1.push(a / d);
         r64.push(b / d);
+    }
+    if let Some(error) = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error.into());
     }
     let limit = format!("append and fsync of the disk: {:.0}/s", median(disk));
     Ok(vec![
