@@ -16,7 +16,6 @@ pub mod transfers;
 pub mod volunteers;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -301,9 +300,4 @@ fn load_life(store: &dyn Store) -> Result<Life, Refusal> {
     batch.put.push(Put::Set(key, [&life.generation.to_be_bytes()[..], &life.mark].concat()));
     store.commit(batch)?;
     Ok(life)
-}
-
-/// Whether a folder holds a store at all, so that commands can say which step is missing.
-pub fn has_store(folder: &Path) -> bool {
-    folder.exists()
 }

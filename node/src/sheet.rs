@@ -42,6 +42,7 @@ pub use open::read_sheet;
 pub use refused::{ReasonHeaders, RefusedError, write_refused_xlsx};
 pub use report::{Report, RowFinding};
 pub use row::RowRecord;
+pub(crate) use text::comparable_name;
 
 /// What a caller may say about a sheet.
 #[derive(Debug, Clone, Default)]

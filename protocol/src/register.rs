@@ -7,7 +7,7 @@ use crate::custody::giving;
 use crate::day::UnixTime;
 use crate::dossier::{Dossier, Hour};
 use crate::fresh::Fresh;
-use crate::id::{DossierId, DossierKey, ItemId, StatementId, TransferId, hmac_sha256};
+use crate::id::{DossierId, DossierKey, ItemId, StatementId, TransferId};
 use crate::ledger::{self, Appender, Books};
 use crate::message::{Content, FUTURE_SECONDS_MAX};
 use crate::minutes::Minutes;
@@ -49,21 +49,6 @@ pub fn open_dossier(
     let secrets = Secrets { key, profile: profile_data };
     ledger::set(&mut batch, office::secrets_key(id), vault.close(id, &secrets, fresh.bytes32()));
     Ok((id, appender, batch))
-}
-
-/// The item that an issuer derives from its own record (DESIGN §5): the same record gives the same
-/// item, nobody else can guess what it stands for.
-pub fn item_of(secret: &[u8; 32], organization: &str, activity: &str, person: &[u8], when: When) -> ItemId {
-    let mut parts = Vec::new();
-    for part in [organization.as_bytes(), activity.as_bytes(), person, &crate::cbor::encode(&when.to_value())]
-    {
-        parts.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        parts.extend_from_slice(part);
-    }
-    let mac = hmac_sha256(secret, &[b"yunling/item/1", &parts]);
-    let mut item = [0; 16];
-    item.copy_from_slice(&mac[..16]);
-    ItemId(item)
 }
 
 /// Checks an attestation before it is signed; returns flags.

@@ -256,11 +256,6 @@ impl Node {
         }
     }
 
-    /// Dossier of a person known by number, for other services.
-    pub fn dossier_of(&self, person: &CitizenId) -> Result<Option<DossierId>, Refusal> {
-        self.find_by_number(person)
-    }
-
     /// Whether a dossier may be appended to here.
     pub fn holds(&self, id: DossierId) -> Result<bool, Refusal> {
         let dossier = self.dossier(id, self.profile())?;

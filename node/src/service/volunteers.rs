@@ -12,7 +12,8 @@ use yunling_protocol::store::{Expect, Key, Put, Read, Table, scan_all};
 
 use super::{Node, Refusal};
 use crate::clock::fresh;
-use crate::person::{Person, comparable_name};
+use crate::person::Person;
+use crate::sheet::comparable_name;
 
 /// Most volunteers listed at once; a longer list is asked for in parts.
 pub const LIST_MAX: usize = 1_000;

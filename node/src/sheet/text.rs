@@ -30,7 +30,7 @@ pub(super) fn looks_like_formula(text: &str) -> bool {
 }
 
 /// A name with its dots made one and its blanks gone, for comparison only (P19).
-pub(super) fn comparable_name(name: &str) -> String {
+pub(crate) fn comparable_name(name: &str) -> String {
     const DOTS: [char; 8] = ['·', '•', '・', '．', '‧', '∙', '⋅', '.'];
     name.chars().filter(|c| !is_blank(*c)).map(|c| if DOTS.contains(&c) { '·' } else { c }).collect()
 }

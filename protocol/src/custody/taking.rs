@@ -9,7 +9,7 @@ use super::{Action, Input, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, plain_co
 use crate::day::UnixTime;
 use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
-use crate::id::{ChainHead, DossierId, TransferId};
+use crate::id::{ChainHead, TransferId};
 use crate::key::Role;
 use crate::ledger::{self, Appender, Books};
 use crate::member::Members;
@@ -381,10 +381,4 @@ fn done_again(office: &Office<'_>, books: &dyn Books, t: &Transfer) -> Result<De
     let content = Content::Done { count: record.length, head: record.head };
     office.post(&mut batch, &t.peer, t.dossier, t.epoch, t.id, content)?;
     Ok(Decision { batch, answer: Answer::Ok, wake: true })
-}
-
-/// Whether `dossier` is staged by a live transfer here.
-pub fn is_taking(books: &dyn Books, dossier: DossierId) -> Result<bool, DecideError> {
-    let current = Loaded::current(books, dossier)?;
-    Ok(current.is_some_and(|l| l.transfer.side == Side::Taking && !l.transfer.stage.ended()))
 }
