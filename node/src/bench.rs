@@ -11,7 +11,6 @@ use std::time::Instant;
 use rayon::prelude::*;
 use yunling_protocol::card::{Card, NodeKind};
 use yunling_protocol::cose;
-use yunling_protocol::custody::taking::verify_copied;
 use yunling_protocol::day::{Day, UnixTime};
 use yunling_protocol::division::DivisionCode;
 use yunling_protocol::dossier::Dossier;
@@ -32,6 +31,7 @@ use yunling_protocol::statement::{
 use yunling_protocol::store::{Batch, Key, Store, Table};
 
 use crate::service::Refusal;
+use crate::service::copy::verify_in_order;
 use crate::sheet::{NothingYet, Options, Rules, judge, read_sheet};
 use crate::store::{Options as StoreOptions, SledStore};
 
@@ -276,14 +276,12 @@ fn verify_dossier(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         "bare checks on all cores, each",
         || {
             let began = Instant::now();
-            let checked: Vec<_> = all
-                .par_iter()
-                .filter_map(|b| verify_copied(&bench.members, b, true, bench.now).ok())
-                .collect();
             let mut dossier = Dossier::new(id);
-            let applied = checked.iter().filter(|s| dossier.apply(s, &YUNNAN).is_ok()).count();
-            black_box(dossier.totals(&YUNNAN));
-            assert_eq!(applied, DOSSIER, "the bench dossier verifies whole");
+            let verified = verify_in_order(&office, &all, |statement| {
+                dossier.apply(statement, &YUNNAN).map(|_| ()).map_err(|e| Refusal::new(e.code()))
+            });
+            assert!(verified.is_ok(), "the bench dossier verifies");
+            assert_eq!(black_box(dossier.totals(&YUNNAN)).attestations, DOSSIER as u64 - 1, "and whole");
             per(began)
         },
         || {

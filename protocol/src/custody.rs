@@ -7,6 +7,7 @@
 
 pub mod authorisation;
 pub mod giving;
+pub mod leftovers;
 pub mod record;
 pub mod taking;
 

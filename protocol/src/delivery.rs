@@ -7,7 +7,7 @@
 use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{DossierId, StatementId, TransferId};
-use crate::ledger::{self, Appender, Books};
+use crate::ledger::{self, Appender, Books, LedgerError};
 use crate::message::{Answer, Content, FUTURE_SECONDS_MAX, Message};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
@@ -36,14 +36,12 @@ pub fn receive(
         return Ok(Decision::refused("dossier-other"));
     }
     let id = message.dossier;
-    let Some(dossier) = books.dossier(id, office.profile)? else {
-        return Ok(Decision::refused("dossier-unknown"));
-    };
-    match dossier.custody() {
-        Custody::Open(node) if node == office.me => {}
-        Custody::Sealed { next, .. } => return moved(books, &dossier, &statement, message, next),
+    match ledger::head_record(books, id)?.map(|r| r.custody) {
+        Some(Custody::Open(node)) if node == *office.me => {}
+        Some(Custody::Sealed { next, .. }) => return moved(office, books, &statement, message, &next),
         _ => return Ok(Decision::refused("dossier-unknown")),
     }
+    let dossier = books.dossier(id, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
     if dossier.sequence_of(statement.id).is_some() {
         return repeat(office, books, fresh, &dossier, &statement);
     }
@@ -266,8 +264,8 @@ fn repeat(
 /// Where the dossier went, with the seals that prove it; told only to a node that shows a
 /// statement of its own for that dossier.
 fn moved(
+    office: &Office<'_>,
     books: &dyn Books,
-    dossier: &Dossier,
     statement: &Statement,
     message: &Message,
     next: &NodeName,
@@ -275,10 +273,19 @@ fn moved(
     if statement.common.issuer != message.from {
         return Ok(Decision::refused("dossier-unknown"));
     }
-    let mut seals = Vec::new();
-    for id in dossier.seals() {
-        seals.extend(ledger::statement(books, dossier.id(), *id)?);
-    }
+    let id = statement.common.dossier;
+    let seals = match books.dossier(id, office.profile) {
+        Ok(Some(dossier)) => {
+            let mut seals = Vec::new();
+            for seal in dossier.seals() {
+                seals.extend(ledger::statement(books, id, *seal)?);
+            }
+            seals
+        }
+        Ok(None) => vec![],
+        Err(LedgerError::Destroyed(_)) => ledger::seals_kept(books, id)?,
+        Err(error) => return Err(error.into()),
+    };
     Ok(Decision::answer(Answer::Moved { to: next.clone(), seals }))
 }
 
@@ -296,7 +303,6 @@ pub enum Next {
 /// Reads the answer to a delivery to `to`.
 pub fn answered(
     office: &Office<'_>,
-    read: &(impl Read + ?Sized),
     to: &NodeName,
     statement: &Statement,
     answer: &Answer,
@@ -339,7 +345,6 @@ pub fn answered(
             let content = Content::Deliver { statement: statement.bytes().to_vec() };
             office.post(&mut batch, next, dossier, 0, TransferId([0; 16]), content)?;
             ledger::set(&mut batch, custodian_key(dossier), next.as_str().as_bytes().to_vec());
-            let _ = read;
             Ok(Next::Redirected(batch, next.clone()))
         }
         Answer::Refused(code) => Ok(Next::Later(code.clone())),

@@ -3,6 +3,7 @@
 //! Dossier id first in every key, so that a distributed store keeps one dossier together. An
 //! append expects the old head record, so two writers can never both extend one chain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cbor::{self, CborError, Fields, MapBuilder};
@@ -12,8 +13,8 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::profile::Profile;
 use crate::statement::body::node_name;
-use crate::statement::{Statement, StatementError};
-use crate::store::{Batch, Expect, Key, Put, Read, StoreError, Table};
+use crate::statement::{Body, Statement, StatementError};
+use crate::store::{Batch, Expect, Key, Put, Read, StoreError, Table, scan_all};
 
 /// Statements read from the chain in one scan; bounds memory of a single read, not of a dossier.
 const SCAN_ROWS: usize = 1024;
@@ -38,6 +39,9 @@ pub enum LedgerError {
         /// Why.
         error: FoldError,
     },
+    /// What this node did not sign was destroyed 90 days after the dossier moved away.
+    #[error("the dossier {0} moved away and its rest was destroyed here")]
+    Destroyed(DossierId),
     /// The chain names a statement that is not stored, or the head does not match.
     #[error("the stored chain of {0} is not whole")]
     NotWhole(DossierId),
@@ -48,6 +52,7 @@ impl LedgerError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Store(error) => error.code(),
+            Self::Destroyed(_) => "dossier-moved",
             _ => "store-damaged",
         }
     }
@@ -97,6 +102,8 @@ pub struct HeadRecord {
     pub custody: Custody,
     /// Minutes counted.
     pub counted: Minutes,
+    /// Moved away, and what this node did not sign is destroyed: only the ids are left.
+    pub destroyed: bool,
 }
 
 impl HeadRecord {
@@ -107,6 +114,7 @@ impl HeadRecord {
             head: dossier.head(),
             custody: dossier.custody().clone(),
             counted: dossier.totals(profile).counted,
+            destroyed: false,
         }
     }
 
@@ -117,7 +125,8 @@ impl HeadRecord {
             .put(2, cbor::int(self.epoch))
             .put(3, cbor::int(self.length))
             .put(4, cbor::bytes(self.head.0))
-            .put(5, cbor::int(self.counted.0));
+            .put(5, cbor::int(self.counted.0))
+            .put_opt(9, self.destroyed.then_some(cbor::Value::Bool(true)));
         let map = match &self.custody {
             Custody::Empty => map,
             Custody::Open(node) => map.put(6, cbor::text(node.as_str())),
@@ -147,6 +156,7 @@ impl HeadRecord {
             length: f.uint(3)?,
             head: ChainHead(f.array(4)?),
             counted: Minutes(f.uint(5)?),
+            destroyed: f.flag(9)?,
             custody,
         };
         f.finish()?;
@@ -201,6 +211,18 @@ pub fn chain(
     Ok(out)
 }
 
+/// The seals of a dossier whose rest is destroyed here, in order of epoch.
+pub fn seals_kept(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<Vec<Vec<u8>>, LedgerError> {
+    let mut seals = BTreeMap::new();
+    scan_all::<LedgerError>(read, Table::Statement, dossier.as_bytes(), |_, bytes| {
+        if let Body::Seal(seal) = Statement::parse(&bytes)?.body {
+            seals.insert(seal.epoch, bytes);
+        }
+        Ok(())
+    })?;
+    Ok(seals.into_values().collect())
+}
+
 /// Folds a stored chain from its statements; their signatures were checked when they came in.
 pub fn fold(
     read: &(impl Read + ?Sized),
@@ -208,6 +230,9 @@ pub fn fold(
     profile: &Profile,
 ) -> Result<Option<Dossier>, LedgerError> {
     let Some(record) = head_record(read, id)? else { return Ok(None) };
+    if record.destroyed {
+        return Err(LedgerError::Destroyed(id));
+    }
     let mut dossier = Dossier::new(id);
     while dossier.length() < record.length {
         let part = chain(read, id, dossier.length(), SCAN_ROWS)?;

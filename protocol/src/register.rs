@@ -275,6 +275,13 @@ fn change(
             } else if books.get(already.table, &already.key)?.is_some() {
                 return Err(DecideError::Rule("already-void"));
             }
+            let record = ledger::head_record(books, dossier)?;
+            if record.is_some_and(|r| r.destroyed)
+                && crate::custody::leftovers::voided_here(office, books, dossier, target)?
+            {
+                // Voided while it was held here: the fold that knew it is destroyed.
+                return Err(DecideError::Rule("already-void"));
+            }
             let custodian = whereabouts(books, dossier, target)?;
             let statement = office.state(fresh, dossier, body)?;
             if matches!(body, Body::Void(_)) {

@@ -23,6 +23,8 @@ mod copy;
 mod forged;
 #[path = "exchange/hostile.rs"]
 mod hostile;
+#[path = "exchange/leaving.rs"]
+mod leaving;
 #[path = "exchange/moving.rs"]
 mod moving;
 #[path = "exchange/samples.rs"]

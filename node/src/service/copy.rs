@@ -5,13 +5,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use yunling_protocol::custody::record::Loaded;
+use yunling_protocol::custody::record::{Loaded, live};
+use yunling_protocol::custody::taking::CopyCheck;
 use yunling_protocol::custody::{Input, Side, Stage, Transfer, taking};
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::{DossierId, StatementId, TransferId};
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::office::DecideError;
+use yunling_protocol::office::{DecideError, Office};
 use yunling_protocol::statement::{Body, Statement};
 
 use super::{Node, Refusal, peers};
@@ -31,7 +32,7 @@ fn needs_a_person(code: &str) -> bool {
 impl Node {
     /// Starts a task for each copy that is due.
     pub(super) fn start_copies(self: Arc<Self>) {
-        let Ok(transfers) = self.transfers() else { return };
+        let Ok(transfers) = live(&*self) else { return };
         for transfer in transfers {
             let due =
                 transfer.side == Side::Taking && matches!(transfer.stage, Stage::Copying | Stage::Checking);
@@ -173,22 +174,24 @@ impl Node {
             return Ok(None);
         }
         let staged = taking::staged(self, &transfer)?;
-        let statements = self.verify_all(&staged)?;
-        let checked = self.decide(|office| taking::check(office, &transfer, &statements));
-        checked.map(|dossier| Some((transfer, dossier))).map_err(Refusal::new)
+        let checked = self.decide(|office| {
+            let mut check = CopyCheck::begin(office, self, &transfer)?;
+            verify_in_order(office, &staged, |statement| check.take(statement).map_err(Refusal::new))?;
+            check.finish().map_err(Refusal::new)
+        });
+        checked.map(|dossier| Some((transfer, dossier)))
     }
 
-    /// Checks every signature of a copy, on all cores.
-    pub fn verify_all(&self, statements: &[Vec<u8>]) -> Result<Vec<Statement>, Refusal> {
-        let members = self.members();
-        let (trial, now) = (self.home.config.node.trial, self.home.clock.now());
-        let one = |bytes: &Vec<u8>| {
-            taking::verify_copied(&members, bytes, trial, now).map_err(|code| {
-                let issuer = Statement::parse(bytes).map(|s| s.common.issuer.to_string()).unwrap_or_default();
-                Refusal::new(code).with("issuer", issuer)
+    /// Checks every signature of statements that a peer told.
+    fn verify_all(&self, statements: &[Vec<u8>]) -> Result<Vec<Statement>, Refusal> {
+        let mut verified = Vec::with_capacity(statements.len());
+        self.decide(|office| {
+            verify_in_order(office, statements, |statement| {
+                verified.push(statement.clone());
+                Ok(())
             })
-        };
-        statements.par_iter().map(one).collect()
+        })?;
+        Ok(verified)
     }
 
     async fn ask_changes(&self, issuer: &NodeName, dossier: &Dossier) -> Option<Vec<Statement>> {
@@ -209,4 +212,33 @@ impl Node {
         };
         verified.iter().all(fits).then_some(verified)
     }
+}
+
+/// Statements verified at a time. While one block's signatures are checked on all cores, the
+/// block before it is folded, so that no core waits for the other work.
+const VERIFY_BLOCK: usize = 256;
+
+/// Checks every signature of a chain on all cores and hands the statements on in order.
+pub(crate) fn verify_in_order(
+    office: &Office<'_>,
+    statements: &[Vec<u8>],
+    mut each: impl FnMut(&Statement) -> Result<(), Refusal> + Send,
+) -> Result<(), Refusal> {
+    let (members, trial, now) = (office.members, office.trial, office.now);
+    let one = |bytes: &Vec<u8>| {
+        taking::verify_copied(members, bytes, trial, now).map_err(|code| {
+            let issuer = Statement::parse(bytes).map(|s| s.common.issuer.to_string()).unwrap_or_default();
+            Refusal::new(code).with("issuer", issuer)
+        })
+    };
+    let mut ready: Vec<Statement> = Vec::new();
+    for block in statements.chunks(VERIFY_BLOCK).chain(std::iter::once(&[][..])) {
+        let (taken, verified) = rayon::join(
+            || ready.iter().try_for_each(&mut each),
+            || block.par_iter().map(one).collect::<Result<Vec<_>, _>>(),
+        );
+        taken?;
+        ready = verified?;
+    }
+    Ok(())
 }

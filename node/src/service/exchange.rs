@@ -215,7 +215,7 @@ impl Node {
     fn install_copy(&self, message: &Message) -> Result<(), Refusal> {
         let Some(loaded) = Loaded::by_id(self, message.transfer)? else { return Ok(()) };
         let transfer = loaded.transfer;
-        if transfer.stage != Stage::Accepted || transfer.peer != message.from {
+        if !self.decide(|office| taking::may_install(office, &transfer, message)) {
             return Ok(());
         }
         let staged = taking::staged(self, &transfer)?;

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::custody::{Input, Side, Stage, taking};
+use yunling_protocol::custody::record::{Loaded, forget_leftovers, live};
+use yunling_protocol::custody::{Input, Side, Stage, Transfer, leftovers, taking};
 use yunling_protocol::delivery::{self, Next};
+use yunling_protocol::dossier::Custody;
+use yunling_protocol::ledger;
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{OutboxEntry, outbox_prefix};
 use yunling_protocol::statement::Statement;
-use yunling_protocol::store::{Batch, Key, Put, Read, Table};
+use yunling_protocol::store::{Batch, CommitError, Expect, Key, Put, Read, Table};
 
+use super::volunteers::person_key;
 use super::{Node, Refusal, peers};
 
 /// First pause after a failed try; doubles up to [`RETRY_MAX`].
@@ -32,8 +35,6 @@ const PEER_ROUND_MAX: usize = 64;
 const GREET_PAUSE: Duration = Duration::from_secs(5);
 /// Longest the pump sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_millis(500);
-/// Staged rows erased per round.
-const ERASE_ROWS: usize = 500;
 /// Pause between looks for expired transfers.
 const TICK: Duration = Duration::from_secs(60);
 
@@ -237,7 +238,7 @@ impl Node {
     fn delivered(&self, to: &NodeName, statement: &[u8], answer: &Answer) -> Result<Pause, Refusal> {
         let statement = Statement::parse(statement).map_err(|e| Refusal::new(e.code()))?;
         let pause = self.act(|office| {
-            Ok(match delivery::answered(office, self, to, &statement, answer)? {
+            Ok(match delivery::answered(office, to, &statement, answer)? {
                 Next::Ended(batch) => (batch, Pause::Ended),
                 Next::Redirected(batch, next) => {
                     tracing::info!(statement = %statement.id, peer = %next, "delivery follows the dossier");
@@ -252,7 +253,7 @@ impl Node {
         Ok(pause)
     }
 
-    /// Expired transfers end, staged copies of ended ones are erased.
+    /// Expired transfers end; what ended ones must not leave is destroyed.
     fn housekeeping(&self) -> Result<(), Refusal> {
         {
             let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,13 +262,52 @@ impl Node {
             }
             progress.ticked = Some(Instant::now());
         }
-        for transfer in self.transfers()? {
-            if transfer.stage.ended() && transfer.side == Side::Taking {
-                let batch = taking::erase_staged(self, &transfer, ERASE_ROWS).map_err(Refusal::from)?;
-                self.commit(batch)?;
-            } else if transfer.stage != Stage::Sealed && self.home.clock.now() > transfer.expires {
+        for transfer in live(self)? {
+            if transfer.stage != Stage::Sealed && self.home.clock.now() > transfer.expires {
                 self.advance_transfer(transfer.id, &Input::Tick)?;
             }
+        }
+        for transfer in self.decide(|office| leftovers::waiting(office, self))? {
+            self.destroy_leftovers(&transfer)?;
+        }
+        Ok(())
+    }
+
+    /// Destroys, piece by piece, what an ended transfer must not leave.
+    fn destroy_leftovers(&self, transfer: &Transfer) -> Result<(), Refusal> {
+        // With the rest of a moved dossier the person goes out of the index; the vault opens it
+        // only while the secrets are still there.
+        if transfer.side == Side::Giving && transfer.stage == Stage::Completed {
+            self.forget_person(transfer)?;
+        }
+        loop {
+            let batch = self.decide(|o| leftovers::destroy(o, self, transfer, leftovers::DESTROY_ROWS))?;
+            if batch.put.is_empty() {
+                self.commit(forget_leftovers(transfer))?;
+                return Ok(());
+            }
+            match self.commit(batch) {
+                Ok(()) => {}
+                // A new transfer of the dossier began: looked at again with the next round.
+                Err(CommitError::Conflict { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Takes the person of a dossier that left for good out of the index by number.
+    fn forget_person(&self, transfer: &Transfer) -> Result<(), Refusal> {
+        let Some(record) = ledger::head_record(self, transfer.dossier)? else { return Ok(()) };
+        let gone = matches!(record.custody, Custody::Sealed { seal, .. } if Some(seal) == transfer.seal);
+        let person = if gone { self.person(transfer.dossier)? } else { None };
+        let Some(number) = person.and_then(|p| p.citizen_id) else { return Ok(()) };
+        let index = person_key(self, &number);
+        let ours = transfer.dossier.0.to_vec();
+        if self.get(index.table, &index.key)?.is_some_and(|stored| stored == ours) {
+            let mut batch = Batch::default();
+            batch.expect.push(Expect::Equals(index.clone(), ours));
+            batch.put.push(Put::Delete(index));
+            self.commit(batch)?;
         }
         Ok(())
     }

@@ -368,7 +368,10 @@ impl Node {
             return Err(Refusal::new("not-issuer").with("node", &statement.common.issuer));
         }
         let Body::Attestation(attestation) = statement.body else { return Err(unknown()) };
-        if let Some(fold) = self.dossier(dossier, self.profile())?
+        // Of a dossier whose rest is destroyed here the decision itself looks at the own voids.
+        let destroyed = ledger::head_record(self, dossier)?.is_some_and(|r| r.destroyed);
+        if !destroyed
+            && let Some(fold) = self.dossier(dossier, self.profile())?
             && fold.hours().get(&target).is_some_and(|h| h.void.is_some())
         {
             return Err(Refusal::new("already-void").with("statement", target));

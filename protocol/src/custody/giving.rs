@@ -70,13 +70,14 @@ pub fn open<'p>(
     books: &dyn Books,
     dossier: DossierId,
 ) -> Result<Appender<'p>, DecideError> {
+    // The head record answers also when the rest of a moved dossier is destroyed.
+    match ledger::head_record(books, dossier)?.map(|r| r.custody) {
+        Some(Custody::Open(node)) if node == *office.me => {}
+        Some(Custody::Open(_) | Custody::Sealed { .. }) => return Err(DecideError::Rule("dossier-moved")),
+        Some(Custody::Empty) | None => return Err(DecideError::Rule("dossier-unknown")),
+    }
     let appender =
         Appender::load(books, dossier, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
-    match appender.dossier().custody() {
-        Custody::Open(node) if node == office.me => {}
-        Custody::Open(_) | Custody::Sealed { .. } => return Err(DecideError::Rule("dossier-moved")),
-        Custody::Empty => return Err(DecideError::Rule("dossier-unknown")),
-    }
     if Loaded::current(books, dossier)?.is_some_and(|l| l.transfer.queues_appends()) {
         return Err(DecideError::Rule("transfer-in-progress"));
     }
@@ -180,12 +181,12 @@ fn request(
     code: &[u8; CODE_BYTES],
 ) -> Result<Decision, DecideError> {
     let id = message.dossier;
-    let Some(dossier) = books.dossier(id, office.profile)? else {
-        return Ok(Decision::refused("dossier-unknown"));
-    };
-    if *dossier.custody() != Custody::Open(office.me.clone()) {
-        return Ok(Decision::refused("dossier-moved"));
+    match ledger::head_record(books, id)?.map(|r| r.custody) {
+        None => return Ok(Decision::refused("dossier-unknown")),
+        Some(Custody::Open(node)) if node == *office.me => {}
+        Some(_) => return Ok(Decision::refused("dossier-moved")),
     }
+    let dossier = books.dossier(id, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
     let Some((mut record, stored)) = CodeRecord::load(books, id)? else {
         return Ok(Decision::refused("transfer-not-authorised"));
     };

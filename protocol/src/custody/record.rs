@@ -9,10 +9,14 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 use crate::statement::body::node_name;
-use crate::store::{Batch, Expect, Key, Read, Table};
+use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
 /// Most issuers listed as unasked; a dossier with more is shown with the first ones.
 const UNASKED_MAX: usize = 64;
+
+/// First byte of the index of transfers under way, and of ended ones with something to destroy.
+const LIVE: &[u8] = b"l";
+const LEFTOVER: &[u8] = b"z";
 
 /// Key of a transfer.
 pub fn transfer_key(id: TransferId) -> Key {
@@ -22,6 +26,59 @@ pub fn transfer_key(id: TransferId) -> Key {
 /// Key that names the newest transfer of a dossier at this node.
 pub fn current_key(dossier: DossierId) -> Key {
     Key::new(Table::Index, [&b"t"[..], dossier.as_bytes()].concat())
+}
+
+/// Key that marks a transfer as under way, so that nobody reads all that ever were.
+fn live_key(id: TransferId) -> Key {
+    Key::new(Table::Index, [LIVE, id.as_bytes()].concat())
+}
+
+/// Key of an ended transfer that leaves something to destroy, by when that is due.
+fn leftover_key(transfer: &Transfer) -> Key {
+    let due = transfer.purge_at.map_or(0, |t| t.0.max(0) as u64);
+    Key::new(Table::Index, [LEFTOVER, &due.to_be_bytes()[..], transfer.id.as_bytes()].concat())
+}
+
+/// The transfers of this node that have not ended.
+pub fn live(read: &(impl Read + ?Sized)) -> Result<Vec<Transfer>, LedgerError> {
+    let mut ids = Vec::new();
+    scan_all::<LedgerError>(read, Table::Index, LIVE, |key, _| {
+        ids.push(key);
+        Ok(())
+    })?;
+    let mut out = Vec::with_capacity(ids.len());
+    for key in ids {
+        out.extend(of_index(read, &key)?);
+    }
+    Ok(out)
+}
+
+/// Ended transfers whose leftovers are due to be destroyed, at most `limit`, oldest first.
+pub fn leftovers(
+    read: &(impl Read + ?Sized),
+    now: UnixTime,
+    limit: usize,
+) -> Result<Vec<Transfer>, LedgerError> {
+    let mut out = Vec::new();
+    for (key, _) in read.scan(Table::Index, LEFTOVER, None, limit)? {
+        let due = key.get(LEFTOVER.len()..LEFTOVER.len() + 8).and_then(|b| <[u8; 8]>::try_from(b).ok());
+        if due.is_none_or(|due| u64::from_be_bytes(due) > now.0.max(0) as u64) {
+            break;
+        }
+        out.extend(of_index(read, &key)?);
+    }
+    Ok(out)
+}
+
+/// Nothing is left of an ended transfer: it need not be looked at again.
+pub fn forget_leftovers(transfer: &Transfer) -> Batch {
+    Batch { expect: vec![], put: vec![Put::Delete(leftover_key(transfer))] }
+}
+
+/// The transfer whose id ends an index key.
+fn of_index(read: &(impl Read + ?Sized), key: &[u8]) -> Result<Option<Transfer>, LedgerError> {
+    let id = key.last_chunk::<16>().copied().ok_or(CborError::Shape("a transfer id has 16 bytes"))?;
+    Ok(Loaded::by_id(read, TransferId(id))?.map(|l| l.transfer))
 }
 
 /// Key of a staged statement.
@@ -155,6 +212,12 @@ impl Loaded {
             Some(old) => Expect::Equals(key.clone(), old),
             None => Expect::Absent(key.clone()),
         });
+        if self.transfer.stage.ended() {
+            batch.put.push(Put::Delete(live_key(self.transfer.id)));
+            crate::ledger::set(batch, leftover_key(&self.transfer), Vec::new());
+        } else {
+            crate::ledger::set(batch, live_key(self.transfer.id), Vec::new());
+        }
         crate::ledger::set(batch, key, self.transfer.encode());
     }
 }

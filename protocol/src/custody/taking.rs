@@ -18,10 +18,11 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
 use crate::statement::{Body, Received, Statement};
-use crate::store::{Batch, Put, Read, Table};
+use crate::profile::Profile;
+use crate::store::{Batch, Read, Table};
 
 /// First sequence of staged extras: changes an issuer told while the copy was checked.
-const EXTRA_FROM: u64 = 1 << 48;
+pub(super) const EXTRA_FROM: u64 = 1 << 48;
 /// Statements installed by one batch; keeps a batch far below its limits.
 pub const INSTALL_ROWS: usize = 1_000;
 
@@ -37,8 +38,8 @@ pub fn start(
     if from == office.me || !office.members.is_active(from) {
         return Err(DecideError::Rule("peer-unknown"));
     }
-    let held = books.dossier(dossier, office.profile)?;
-    if held.as_ref().is_some_and(|d| *d.custody() == Custody::Open(office.me.clone())) {
+    let record = ledger::head_record(books, dossier)?;
+    if record.is_some_and(|r| r.custody == Custody::Open(office.me.clone())) {
         return Err(DecideError::Rule("dossier-held-here"));
     }
     if Loaded::current(books, dossier)?
@@ -97,9 +98,9 @@ pub fn receive(
         }
         Content::Refuse { reason } => Input::Refused { reason: reason.clone() },
         Content::Cancel { reason } => Input::PeerCancels { reason: reason.clone() },
-        Content::Release { seal, key, profile } => {
+        Content::Release { key, profile, .. } => {
             let secrets = Secrets { key: key.clone(), profile: profile.clone() };
-            return release(office, books, vault, fresh, loaded, message, seal, &secrets);
+            return release(office, books, vault, fresh, loaded, message, &secrets);
         }
         _ => return Ok(Decision::refused("message-unexpected")),
     };
@@ -196,30 +197,59 @@ pub fn verify_copied(
     Ok(statement)
 }
 
-/// Folds a verified copy and checks it against the offer. `Err` is the reason code.
-pub fn check(
-    office: &Office<'_>,
-    transfer: &Transfer,
-    statements: &[Statement],
-) -> Result<Dossier, &'static str> {
-    let mut dossier = Dossier::new(transfer.dossier);
-    for statement in statements {
-        dossier.apply(statement, office.profile).map_err(|e| e.code())?;
+/// Checks a copy statement by statement, in chain order, while others are still being verified.
+#[derive(Debug)]
+pub struct CopyCheck<'a> {
+    transfer: &'a Transfer,
+    profile: &'a Profile,
+    /// Length and head that this office knew when the dossier was here before.
+    kept: Option<(u64, ChainHead)>,
+    dossier: Dossier,
+}
+
+impl<'a> CopyCheck<'a> {
+    /// Begins; a dossier that was here before must come back with the chain it left with.
+    pub fn begin(
+        office: &Office<'a>,
+        read: &(impl Read + ?Sized),
+        transfer: &'a Transfer,
+    ) -> Result<Self, DecideError> {
+        let kept = ledger::head_record(read, transfer.dossier)?.map(|r| (r.length, r.head));
+        Ok(Self { transfer, profile: office.profile, kept, dossier: Dossier::new(transfer.dossier) })
     }
-    let right = dossier.length() == transfer.count
-        && dossier.head() == transfer.head
-        && dossier.epoch() == transfer.epoch
-        && *dossier.custody() == Custody::Open(transfer.peer.clone());
-    if !right {
-        return Err("transfer-copy-differs");
+
+    /// Takes the next verified statement. `Err` is the reason code.
+    pub fn take(&mut self, statement: &Statement) -> Result<(), &'static str> {
+        self.dossier.apply(statement, self.profile).map_err(|e| e.code())?;
+        match self.kept {
+            Some((length, head)) if self.dossier.length() == length && self.dossier.head() != head => {
+                Err("transfer-copy-forks")
+            }
+            _ => Ok(()),
+        }
     }
-    if dossier.totals(office.profile).counted != transfer.minutes {
-        return Err("transfer-minutes-differ");
+
+    /// Compares the whole with the offer. `Err` is the reason code.
+    pub fn finish(self) -> Result<Dossier, &'static str> {
+        let (dossier, transfer) = (self.dossier, self.transfer);
+        let right = dossier.length() == transfer.count
+            && dossier.head() == transfer.head
+            && dossier.epoch() == transfer.epoch
+            && *dossier.custody() == Custody::Open(transfer.peer.clone());
+        if !right {
+            return Err("transfer-copy-differs");
+        }
+        if self.kept.is_some_and(|(length, _)| length > dossier.length()) {
+            return Err("transfer-copy-forks");
+        }
+        if dossier.totals(self.profile).counted != transfer.minutes {
+            return Err("transfer-minutes-differ");
+        }
+        if dossier.unknown_critical().is_some() {
+            return Err("statement-newer-version");
+        }
+        Ok(dossier)
     }
-    if dossier.unknown_critical().is_some() {
-        return Err("statement-newer-version");
-    }
-    Ok(dossier)
 }
 
 /// Nodes whose statements a dossier holds, but for the one that gives it.
@@ -264,19 +294,28 @@ pub fn install(transfer: &Transfer, statements: &[Statement]) -> Vec<Batch> {
     batches
 }
 
-/// Erases staged rows of an ended transfer, at most `limit`; empty when there are none.
-pub fn erase_staged(
-    read: &(impl Read + ?Sized),
-    transfer: &Transfer,
-    limit: usize,
-) -> Result<Batch, DecideError> {
-    let mut batch = Batch::default();
-    if transfer.stage.ended() {
-        for (key, _) in read.scan(Table::Staged, transfer.id.as_bytes(), None, limit)? {
-            batch.put.push(Put::Delete(crate::store::Key::new(Table::Staged, key)));
-        }
-    }
-    Ok(batch)
+/// Checks that a release is the one this transfer waits for: the seal of its old custodian over
+/// exactly the copied head, and the key of this dossier. `Err` is the reason code.
+pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Result<Statement, &'static str> {
+    let Content::Release { seal, key, .. } = &message.content else { return Err("message-unexpected") };
+    let seal = verify_copied(office.members, seal, office.trial, office.now)?;
+    let Body::Seal(body) = &seal.body else { return Err("seal-mismatch") };
+    let right = message.from == t.peer
+        && seal.common.issuer == t.peer
+        && seal.common.dossier == t.dossier
+        && body.transfer == t.id
+        && body.epoch == message.epoch
+        && body.epoch == t.epoch
+        && body.next == *office.me
+        && key.dossier_id() == t.dossier
+        && body.nullifier == key.nullifier(t.epoch);
+    if right { Ok(seal) } else { Err("seal-mismatch") }
+}
+
+/// Whether the staged copy is the one that a fitting release seals, so that it may be installed.
+pub fn may_install(office: &Office<'_>, t: &Transfer, message: &Message) -> bool {
+    let sealed = |seal: &Statement| matches!(&seal.body, Body::Seal(b) if (b.head, b.count) == (t.head, t.count));
+    t.stage == Stage::Accepted && release_fits(office, t, message).is_ok_and(|seal| sealed(&seal))
 }
 
 /// The release: promotes the staged copy, appends the seal and "received".
@@ -288,29 +327,16 @@ fn release(
     fresh: &mut Fresh,
     mut loaded: Loaded,
     message: &Message,
-    seal_bytes: &[u8],
     secrets: &Secrets,
 ) -> Result<Decision, DecideError> {
     if loaded.transfer.stage == Stage::Completed {
         return done_again(office, books, &loaded.transfer);
     }
-    let seal = match verify_copied(office.members, seal_bytes, office.trial, office.now) {
+    let seal = match release_fits(office, &loaded.transfer, message) {
         Ok(seal) => seal,
         Err(code) => return Ok(Decision::refused(code)),
     };
     let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
-    let t = &loaded.transfer;
-    let right = seal.common.issuer == t.peer
-        && seal.common.dossier == t.dossier
-        && body.transfer == t.id
-        && body.epoch == message.epoch
-        && body.epoch == t.epoch
-        && body.next == *office.me
-        && secrets.key.dossier_id() == t.dossier
-        && body.nullifier == secrets.key.nullifier(t.epoch);
-    if !right {
-        return Ok(Decision::refused("seal-mismatch"));
-    }
     let input = Input::Release { head: body.head, count: body.count, seal: seal.id };
     let before = loaded.transfer.clone();
     let actions = step(&mut loaded.transfer, &input, None, office.now)?;

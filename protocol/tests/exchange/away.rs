@@ -314,7 +314,7 @@ fn an_issuer_follows_only_seals_that_prove_the_way() {
     let follow = |from: usize, to: usize, seals: Vec<Vec<u8>>| {
         let answer = Answer::Moved { to: world.desks[to].name.clone(), seals };
         let from = &world.desks[from].name;
-        delivery::answered(&world.office(CHUXIONG), &world.desks[CHUXIONG], from, &statement, &answer)
+        delivery::answered(&world.office(CHUXIONG), from, &statement, &answer)
             .unwrap()
     };
     let unproven = Next::Later("moved-unproven".into());
@@ -350,7 +350,7 @@ fn a_receipt_ends_only_its_own_delivery() {
     let hears = |from: usize, of: StatementId, answer: &Answer| {
         let from = &world.desks[from].name;
         let statement = world.statement(DALI, id, of);
-        delivery::answered(&world.office(DALI), &world.desks[DALI], from, &statement, answer).unwrap()
+        delivery::answered(&world.office(DALI), from, &statement, answer).unwrap()
     };
     assert!(matches!(hears(KUNMING, first, &answer), Next::Ended(_)));
     assert_eq!(hears(KUNMING, second, &answer), Next::Later("receipt-other".into()));

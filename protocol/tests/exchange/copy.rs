@@ -1,7 +1,7 @@
 //! The bulk copy: what the taking node does between the offer and its accept.
 
-use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::custody::{Input, Side, Stage, Transfer, taking};
+use yunling_protocol::custody::record::{Loaded, forget_leftovers};
+use yunling_protocol::custody::{Input, Side, Stage, Transfer, leftovers, taking};
 use yunling_protocol::delivery;
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::TransferId;
@@ -75,12 +75,24 @@ impl World {
         bytes.iter().map(|b| verify(b).expect("staged statements verify")).collect()
     }
 
+    /// Folds a copy and compares it with the offer.
+    pub(crate) fn check_copy(
+        &self,
+        at: usize,
+        t: &Transfer,
+        statements: &[Statement],
+    ) -> Result<Dossier, &'static str> {
+        let mut check = taking::CopyCheck::begin(&self.office(at), &self.desks[at], t).unwrap();
+        statements.iter().try_for_each(|s| check.take(s))?;
+        check.finish()
+    }
+
     /// Checks the copy, asks the issuers for changes, installs, accepts.
     pub(crate) fn judge(&self, at: usize, id: TransferId, dies: Dies) {
         let loaded = self.loaded(at, id);
         let statements = self.staged(at, id);
         let office = self.office(at);
-        let dossier = match taking::check(&office, &loaded.transfer, &statements) {
+        let dossier = match self.check_copy(at, &loaded.transfer, &statements) {
             Ok(dossier) => dossier,
             Err(reason) => {
                 let failed = Input::Failed { reason: reason.into() };
@@ -125,16 +137,17 @@ impl World {
         Some(list.iter().map(verify).filter(|s| dossier.sequence_of(s.id).is_none()).collect())
     }
 
-    /// Erases what ended transfers staged; the janitor of a node.
+    /// Destroys what ended transfers must not leave; the janitor of a node.
     pub(crate) fn sweep(&self, at: usize) {
-        for t in self.transfers(at) {
+        for t in leftovers::waiting(&self.office(at), &self.desks[at]).unwrap() {
             loop {
-                let batch = taking::erase_staged(&self.desks[at], &t, 16).unwrap();
+                let batch = leftovers::destroy(&self.office(at), &self.desks[at], &t, 16).unwrap();
                 if batch.is_empty() {
                     break;
                 }
                 self.commit(at, batch).unwrap();
             }
+            self.commit(at, forget_leftovers(&t)).unwrap();
         }
     }
 

@@ -84,7 +84,7 @@ fn message(
     message.sign(&world.desks[from].signer).unwrap()
 }
 
-fn signed(world: &World, at: usize, id: DossierId, body: &Body) -> Statement {
+pub(crate) fn signed(world: &World, at: usize, id: DossierId, body: &Body) -> Statement {
     world.office(at).state(&mut world.fresh(at), id, body).unwrap()
 }
 
@@ -198,8 +198,7 @@ fn a_copy_that_differs_from_the_offer_is_refused() {
     let (world, id, transfer, _, _) = before_seal();
     let t = world.transfer(DALI, transfer).unwrap();
     let statements = world.staged(DALI, transfer);
-    let office = world.office(DALI);
-    let check = |list: &[Statement]| taking::check(&office, &t, list).map(|_| ());
+    let check = |list: &[Statement]| world.check_copy(DALI, &t, list).map(|_| ());
     assert_eq!(check(&statements), Ok(()));
     assert_eq!(check(&statements[..statements.len() - 1]), Err("transfer-copy-differs"));
     let mut swapped = statements.clone();
@@ -215,13 +214,13 @@ fn a_copy_that_differs_from_the_offer_is_refused() {
     assert_eq!(check(&[&statements[..], &[other]].concat()), Err("dossier-other"));
     let mut less = t.clone();
     less.minutes = Minutes(17_249);
-    assert_eq!(taking::check(&office, &less, &statements).map(|_| ()), Err("transfer-minutes-differ"));
+    assert_eq!(world.check_copy(DALI, &less, &statements).map(|_| ()), Err("transfer-minutes-differ"));
     let mut epoch = t.clone();
     epoch.epoch = 1;
-    assert_eq!(taking::check(&office, &epoch, &statements).map(|_| ()), Err("transfer-copy-differs"));
+    assert_eq!(world.check_copy(DALI, &epoch, &statements).map(|_| ()), Err("transfer-copy-differs"));
     let mut from = t;
     from.peer = world.desks[YUXI].name.clone();
-    assert_eq!(taking::check(&office, &from, &statements).map(|_| ()), Err("transfer-copy-differs"));
+    assert_eq!(world.check_copy(DALI, &from, &statements).map(|_| ()), Err("transfer-copy-differs"));
 }
 
 #[test]
@@ -235,7 +234,7 @@ fn an_unknown_critical_kind_stops_a_move_and_an_unknown_other_kind_is_carried() 
         (t.head, t.count) = (dossier.head(), dossier.length());
         let mut statements = world.staged(DALI, transfer);
         statements.push(unknown);
-        assert_eq!(taking::check(&world.office(DALI), &t, &statements).map(|_| ()), expected, "kind {kind}");
+        assert_eq!(world.check_copy(DALI, &t, &statements).map(|_| ()), expected, "kind {kind}");
     }
 }
 
