@@ -188,6 +188,7 @@ head-when = When
 head-grade = Grade
 head-sequence = No.
 head-kind = Kind
+head-in-charge = In charge
 head-recorder = Recorder
 head-fingerprint = Fingerprint
 head-ok = OK

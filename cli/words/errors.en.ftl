@@ -193,6 +193,7 @@ error-transfer-code-form = The transfer code is malformed. Compare every charact
 error-transfer-code-wrong = The transfer code is wrong; refused. Compare the slip
 error-transfer-code-expired = The transfer code has expired. The volunteer asks the old office for a new one
 error-transfer-code-spent = The transfer code was used already; each serves once. Ask for a new one
+error-transfer-copy-forks = The dossier was here before, and its history as sent differs from the one it left with; stopped. Keep both offices' data, telephone, and report it
 error-seal-mismatch = The seal does not fit the dossier (epoch, head, count, minutes or balance); stopped. Both offices must compare
 error-seal-missing = The seal of this transfer is not in the store. Restore the backup and ask the other office
 

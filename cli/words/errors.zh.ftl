@@ -193,6 +193,7 @@ error-transfer-code-form = 授权码格式不对。请核对授权条上的每�
 error-transfer-code-wrong = 授权码不对，已拒绝。请核对授权条
 error-transfer-code-expired = 授权码已过期。请志愿者到原节点重新办理
 error-transfer-code-spent = 授权码已经用过，每个授权码只能用一次。请重新办理
+error-transfer-copy-forks = 档案曾在本节点，对方送来的历史与本节点转出时的不同，已停止。请保留双方数据，电话核对后上报
 error-seal-mismatch = 封存与档案不符（轮次、链头、条数、分钟或余额），已停止。请双方人工核对
 error-seal-missing = 找不到这次转移的封存声明。请从备份恢复，并联系对方
 

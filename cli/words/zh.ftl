@@ -188,6 +188,7 @@ head-when = 时间
 head-grade = 等级
 head-sequence = 序号
 head-kind = 种类
+head-in-charge = 负责人
 head-recorder = 记录单位
 head-fingerprint = 核对码
 head-ok = 通过

@@ -7,6 +7,7 @@
 pub mod copy;
 pub mod exchange;
 pub mod import;
+pub mod notes;
 pub mod outbox;
 pub mod peers;
 pub mod proofs;

@@ -34,15 +34,42 @@ fn aad(dossier: DossierId) -> Vec<u8> {
     [&b"yunling/profile/1"[..], dossier.as_bytes()].concat()
 }
 
-impl Vault for ProfileVault {
-    fn open(&self, dossier: DossierId, stored: &[u8]) -> Option<Secrets> {
+impl ProfileVault {
+    /// Seals a note of the register under the key it is stored at.
+    pub(crate) fn seal(&self, stored_at: &[u8], plain: &[u8], nonce: [u8; 32]) -> Vec<u8> {
+        self.close_bytes(&[&b"yunling/note/1"[..], stored_at].concat(), plain, nonce)
+    }
+
+    /// Opens a sealed note; `None` when it does not belong to this place or key.
+    pub(crate) fn unseal(&self, stored_at: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        self.open_bytes(&[&b"yunling/note/1"[..], stored_at].concat(), sealed)
+    }
+
+    fn open_bytes(&self, aad: &[u8], stored: &[u8]) -> Option<Vec<u8>> {
         let (version, rest) = stored.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
         if *version != VERSION {
             return None;
         }
         let nonce = XNonce::try_from(nonce).ok()?;
-        let plain = self.0.decrypt(&nonce, Payload { msg: sealed, aad: &aad(dossier) }).ok()?;
+        self.0.decrypt(&nonce, Payload { msg: sealed, aad }).ok()
+    }
+
+    fn close_bytes(&self, aad: &[u8], plain: &[u8], nonce: [u8; 32]) -> Vec<u8> {
+        let mut short = [0; NONCE_BYTES];
+        short.copy_from_slice(&nonce[..NONCE_BYTES]);
+        let sealed = self.0.encrypt(&XNonce::from(short), Payload { msg: plain, aad });
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&short);
+        // Encryption fails only beyond 256 GiB, which the caps of both users exclude.
+        out.extend_from_slice(&sealed.unwrap_or_default());
+        out
+    }
+}
+
+impl Vault for ProfileVault {
+    fn open(&self, dossier: DossierId, stored: &[u8]) -> Option<Secrets> {
+        let plain = self.open_bytes(&aad(dossier), stored)?;
         let mut f = Fields::open(cbor::decode(&plain, PROFILE_BYTES_MAX + 256).ok()?).ok()?;
         let key = DossierKey(f.array(1).ok()?);
         let profile = match f.opt(2) {
@@ -58,15 +85,7 @@ impl Vault for ProfileVault {
         let map = MapBuilder::new()
             .put(1, cbor::bytes(secrets.key.0))
             .put_opt(2, secrets.profile.as_ref().map(|p| cbor::bytes(p.as_slice())));
-        let plain = cbor::encode(&map.build());
-        let mut short = [0; NONCE_BYTES];
-        short.copy_from_slice(&nonce[..NONCE_BYTES]);
-        let sealed = self.0.encrypt(&XNonce::from(short), Payload { msg: &plain, aad: &aad(dossier) });
-        let mut out = vec![VERSION];
-        out.extend_from_slice(&short);
-        // Encryption fails only beyond 256 GiB, which the profile cap excludes.
-        out.extend_from_slice(&sealed.unwrap_or_default());
-        out
+        self.close_bytes(&aad(dossier), &cbor::encode(&map.build()), nonce)
     }
 }
 

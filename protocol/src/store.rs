@@ -75,11 +75,13 @@ pub enum Table {
     Inbox = 14,
     /// Deliveries held for a person to decide.
     Held = 15,
+    /// Encrypted notes of the register beside own records.
+    Register = 16,
 }
 
 impl Table {
     /// Every table in order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Head,
         Self::Statement,
@@ -95,6 +97,7 @@ impl Table {
         Self::Journal,
         Self::Inbox,
         Self::Held,
+        Self::Register,
     ];
 
     /// The number of the table on disk.
@@ -125,6 +128,7 @@ impl Table {
             Self::Journal => "journal",
             Self::Inbox => "inbox",
             Self::Held => "held",
+            Self::Register => "register",
         }
     }
 }

@@ -110,6 +110,7 @@ fn statements(out: &Output, answer: &Value) {
             [out.words.of("statement", &text(s, "state")), overlap].concat(),
             text(s, "activity"),
             text(s, "recorder"),
+            text(s, "in_charge"),
             text(s, "id"),
         ]
     };
@@ -123,6 +124,7 @@ fn statements(out: &Output, answer: &Value) {
         "state",
         "activity",
         "recorder",
+        "in-charge",
         "statement",
     ];
     out.line("");

@@ -21,6 +21,7 @@ use yunling_protocol::register::open_dossier;
 use yunling_protocol::statement::{Activity, Attestation, Body, Consent, Place, Recorder, When};
 use yunling_protocol::store::{Expect, Put};
 
+use super::notes::Note;
 use super::volunteers::{CONSENT_BASIS, consent_to_record, person_key};
 use super::{Node, Refusal};
 use crate::clock::fresh;
@@ -197,10 +198,16 @@ impl Node {
                 };
                 let mut rows = Vec::new();
                 for record in part {
-                    let body = Body::Attestation(Box::new(self.attestation_of(record)));
+                    let attestation = self.attestation_of(record);
+                    let item = attestation.item;
+                    let body = Body::Attestation(Box::new(attestation));
                     let statement = office.state(&mut fresh, id, &body)?;
-                    if let Err(error) = appender.append(&statement) {
-                        rows.push((record.row, error.code()));
+                    match appender.append(&statement) {
+                        Ok(_) => {
+                            let note = Note::new(record.in_charge.as_deref(), record.remark.as_deref());
+                            self.put_note(&mut first, id, item, &note);
+                        }
+                        Err(error) => rows.push((record.row, error.code())),
                     }
                 }
                 let (batch, dossier) = appender.finish();

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use yunling_protocol::cbor::{self, Value as Cbor};
+use yunling_protocol::custody::record::live;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::dossier::{Custody, Dossier, Totals};
 use yunling_protocol::id::DossierId;
@@ -175,7 +176,14 @@ impl Node {
             }
             for bytes in part {
                 let statement = Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()))?;
-                statements.push(statement_view(at, &statement, &dossier, &totals));
+                let mut view = statement_view(at, &statement, &dossier, &totals);
+                if let Some(hour) = dossier.hours().get(&statement.id).filter(|h| h.issuer == self.home.name)
+                {
+                    let note = self.note(id, hour.item)?;
+                    view["in_charge"] = note.in_charge.into();
+                    view["remark"] = note.remark.into();
+                }
+                statements.push(view);
                 at += 1;
             }
         }
@@ -280,7 +288,7 @@ impl Node {
             Ok(())
         })?;
         let (waiting, oldest) = self.outbox_figures()?;
-        let open = self.transfers()?.iter().filter(|t| !t.stage.ended()).count();
+        let open = live(self)?.len();
         let net = self.net();
         let counters: serde_json::Map<_, _> = self
             .counts()

@@ -16,6 +16,7 @@ use yunling_protocol::statement::{
 };
 use yunling_protocol::uscc;
 
+use super::notes::Note;
 use super::{Node, Refusal};
 use crate::clock::fresh;
 use crate::sheet::ItemKey;
@@ -215,10 +216,13 @@ impl Node {
         }
         let attestation = self.attestation(request, dossier)?;
         let minutes = attestation.minutes;
+        let note = Note::new(request.in_charge.as_deref(), None);
         let mut fresh = fresh();
         let made: Made = self.act(|office| {
             let made = register::record(office, self, &mut fresh, dossier, &custodian, attestation.clone())?;
-            Ok((made.batch.clone(), made))
+            let mut batch = made.batch.clone();
+            self.put_note(&mut batch, dossier, attestation.item, &note);
+            Ok((batch, made))
         })?;
         self.finish(&made);
         Ok(json!({

@@ -39,11 +39,7 @@ pub fn destroy(
 }
 
 /// Whether this is still the newest transfer of its dossier here; if so the batch expects it.
-fn newest(
-    read: &(impl Read + ?Sized),
-    transfer: &Transfer,
-    batch: &mut Batch,
-) -> Result<bool, DecideError> {
+fn newest(read: &(impl Read + ?Sized), transfer: &Transfer, batch: &mut Batch) -> Result<bool, DecideError> {
     let key = current_key(transfer.dossier);
     let newest = read.get(key.table, &key.key)?.is_some_and(|id| id == transfer.id.0);
     if newest {

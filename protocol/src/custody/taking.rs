@@ -17,8 +17,8 @@ use crate::message::{Answer, Content, Message};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
-use crate::statement::{Body, Received, Statement};
 use crate::profile::Profile;
+use crate::statement::{Body, Received, Statement};
 use crate::store::{Batch, Read, Table};
 
 /// First sequence of staged extras: changes an issuer told while the copy was checked.
@@ -314,7 +314,8 @@ pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Res
 
 /// Whether the staged copy is the one that a fitting release seals, so that it may be installed.
 pub fn may_install(office: &Office<'_>, t: &Transfer, message: &Message) -> bool {
-    let sealed = |seal: &Statement| matches!(&seal.body, Body::Seal(b) if (b.head, b.count) == (t.head, t.count));
+    let sealed =
+        |seal: &Statement| matches!(&seal.body, Body::Seal(b) if (b.head, b.count) == (t.head, t.count));
     t.stage == Stage::Accepted && release_fits(office, t, message).is_ok_and(|seal| sealed(&seal))
 }
 

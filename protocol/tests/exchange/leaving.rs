@@ -8,8 +8,8 @@ use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::statement::{Body, Statement};
 use yunling_protocol::store::{Read, SCAN_ITEMS_MAX, Table};
 
-use crate::moving::{CHUXIONG, DALI, KUNMING, four, moved, until_accepted, volunteer};
 use crate::forged::signed;
+use crate::moving::{CHUXIONG, DALI, KUNMING, four, moved, until_accepted, volunteer};
 use crate::samples::{consent, daily};
 use crate::world::World;
 use yunling_protocol::id::DossierId;
