@@ -214,7 +214,8 @@ async fn test(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
         return Ok(Exit::Yes);
     }
     for step in steps.iter().filter(|s| !flag(s, "ok") && !text(s, "code").is_empty()) {
-        let known = fields([("peer", name.to_owned()), ("address", text(step, "address"))]);
+        let mut known = fields([("peer", name.to_owned()), ("address", text(step, "address"))]);
+        known.retain(|_, value| !value.is_empty());
         out.line(&out.words.error(&text(step, "code"), &known));
     }
     out.say("peer-test-failed", &fields([("name", name)]));

@@ -151,6 +151,13 @@ pub fn parse_volunteer_card(text: &str) -> Result<(DossierId, NodeName), Refusal
 }
 
 impl RecordRequest {
+    /// The options left empty of those that Art. 7 asks for.
+    fn missing(&self) -> String {
+        let asked = [("--activity", &self.activity), ("--content", &self.content), ("--place", &self.place)];
+        let empty = asked.iter().filter(|(_, value)| value.trim().is_empty());
+        empty.map(|(option, _)| *option).collect::<Vec<_>>().join(" ")
+    }
+
     fn when(&self) -> Result<When, Refusal> {
         match (&self.start, &self.end, &self.day) {
             (Some(start), Some(end), None) => {
@@ -225,7 +232,7 @@ impl Node {
         });
         let made = made.map_err(|e| {
             let asked = e.about("dossier", dossier).about("node", &custodian).about("when", &when);
-            asked.about("minutes", minutes.0)
+            asked.about("minutes", minutes.0).about("missing", request.missing())
         })?;
         self.finish(&made);
         Ok(json!({
