@@ -144,7 +144,7 @@ error-id-characters = 证件号码含有数字和末位 X 以外的字符。请�
 error-id-truncated = 证件号码末几位变成了 0，可能被表格软件截断。请把该列设为文本后重新填写
 error-id-checksum = 证件号码校验位不对，可能抄错一位。请核对证件
 error-id-birth-date = 证件号码中的出生日期不存在。请核对证件
-error-dossier-id = 档案号“{ $value }”格式不对：{ $cause }。请从 yunling volunteer list 复制
+error-dossier-id = 档案号“{ $value }”格式不对：应以 yd 开头，一字不差（末尾有校验）。请从 yunling volunteer list 复制
 error-dossier-unknown = 本节点没有档案 { $dossier }。请核对档案号，或改用志愿者卡
     .bare = 节点没有这份档案。请核对档案号，或改用志愿者卡
 error-dossier-moved = 档案 { $dossier } 已转到 { $node }，本节点不能再追加或出具证明。请到该节点办理
@@ -174,7 +174,7 @@ error-target-unknown = 档案中没有记录 { $statement }，或它不是服务
     .bare = 没有这条记录，或它不是服务记录。请从 yunling dossier show 复制声明编号
 error-already-void = 记录 { $statement } 已经作废或在同一次中重复列出，不能再改。如需恢复请重新记录
     .bare = 这条记录已经作废，不能再改。如需恢复请重新记录
-error-statement-id = 声明编号“{ $value }”格式不对：{ $cause }。请从 yunling dossier show 复制
+error-statement-id = 声明编号“{ $value }”格式不对：应以 ys 开头，一字不差（末尾有校验）。请从 yunling dossier show 复制
 error-void-count = 给出了 { $count } 条，一次作废 1 至 { $max } 条记录。请给出编号，或分成几次
 error-correction-empty = 更正没有给出任何新内容。请至少给出一项新的值
 error-record-duplicate = 同一志愿者、单位、活动和时间（{ $when }）的记录已存在，不会重复记录。如是另一次服务，请核对时间
@@ -233,7 +233,7 @@ error-secrets-missing = 本节点没有档案 { $dossier } 的密钥或个人信
 ## 转移
 
 error-given-by = 同意人“{ $value }”不存在，应为 volunteer、guardian 或 unit。请改正
-error-transfer-id = 转移编号“{ $value }”格式不对：{ $cause }。请从 yunling transfer list 复制
+error-transfer-id = 转移编号“{ $value }”格式不对：应以 yt 开头，一字不差（末尾有校验）。请从 yunling transfer list 复制
 error-transfer-unknown = 没有转移 { $transfer }。请用 yunling transfer list 查看
     .bare = 没有这个转移。请用 yunling transfer list 查看
 error-transfer-other = 消息属于另一个转移，已拒绝。请用 yunling transfer show 查看
