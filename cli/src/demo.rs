@@ -157,7 +157,9 @@ async fn move_dossier(offices: &Offices, id: &str) -> Result<Value, Failure> {
             match offices.call(office, "transfer/show", json!({ "transfer": transfer })).await {
                 Ok(view) if view["stage"] == "completed" => Ok(Some(())),
                 Ok(view) if view["stage"] == "cancelled" || view["stage"] == "needs-attention" => {
-                    Err(Failure::new(plain(&view["reason"])))
+                    Err(Failure::new(plain(&view["reason"]))
+                        .with("dossier", id)
+                        .with("transfer", plain(&transfer)))
                 }
                 Ok(_) => Ok(None),
                 // The old office hears of the transfer only with the first message.

@@ -82,17 +82,7 @@ impl From<Refusal> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let failure = Self::new(error.code()).with("cause", &error);
-        match &error {
-            ConfigError::Missing(path) => failure.with("path", path.display()),
-            ConfigError::Io { path, source } => failure.with("path", path.display()).with("cause", source),
-            ConfigError::Syntax { path, message } => {
-                failure.with("path", path.display()).with("cause", message)
-            }
-            ConfigError::Value { key, value, expected } => {
-                failure.with("key", key).with("value", value).with("expected", expected)
-            }
-        }
+        Refusal::from(error).into()
     }
 }
 

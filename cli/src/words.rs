@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use fluent_bundle::{FluentArgs, FluentBundle, FluentResource};
+use fluent_bundle::resolver::ResolverError;
+use fluent_bundle::resolver::errors::ReferenceKind;
+use fluent_bundle::{FluentArgs, FluentBundle, FluentError, FluentResource};
 use unic_langid::LanguageIdentifier;
 
 const ZH: [&str; 3] = [
@@ -15,6 +17,9 @@ const EN: [&str; 3] = [
     include_str!("../words/errors.en.ftl"),
     include_str!("../words/demo.en.ftl"),
 ];
+
+/// Fields of refusals whose values are words of a closed list (`word-<list>-<value>`).
+const WORD_LISTS: [&str; 1] = ["stage"];
 
 /// Values named in words.
 pub(crate) type Fields = BTreeMap<String, String>;
@@ -77,16 +82,35 @@ impl Words {
         self.bundle.has_message(key)
     }
 
-    /// The words of a key with its values; the key itself when there are none.
+    /// The words of a key with its values; the key itself when there are none. A code comes with
+    /// more or fewer values (a peer sends the bare code): the first of the message and its attributes
+    /// whose values are all there is said.
     pub(crate) fn say(&self, key: &str, fields: &Fields) -> String {
-        let Some(pattern) = self.bundle.get_message(key).and_then(|m| m.value()) else {
-            return key.to_owned();
-        };
+        let Some(message) = self.bundle.get_message(key) else { return key.to_owned() };
+        let Some(pattern) = message.value() else { return key.to_owned() };
         let mut args = FluentArgs::new();
         for (name, value) in fields {
             args.set(name.replace('_', "-"), value.clone());
         }
-        self.bundle.format_pattern(pattern, Some(&args), &mut vec![]).into_owned()
+        let mut lacking = Vec::new();
+        let patterns = std::iter::once(pattern).chain(message.attributes().map(|a| a.value()));
+        for pattern in patterns {
+            lacking.clear();
+            let said = self.bundle.format_pattern(pattern, Some(&args), &mut lacking).into_owned();
+            if lacking.is_empty() {
+                return said;
+            }
+        }
+        // Nobody is shown the name of a placeable: what is not known is said to be unknown.
+        for error in std::mem::take(&mut lacking) {
+            if let FluentError::ResolverError(ResolverError::Reference(ReferenceKind::Variable { id })) =
+                error
+            {
+                args.set(id, "?");
+            }
+        }
+        let last = message.attributes().last().map_or(pattern, |a| a.value());
+        self.bundle.format_pattern(last, Some(&args), &mut lacking).into_owned()
     }
 
     /// The words of a key without values.
@@ -104,7 +128,13 @@ impl Words {
     pub(crate) fn error(&self, code: &str, values: &Fields) -> String {
         let key = format!("error-{code}");
         if self.has(&key) {
-            return self.say(&key, values);
+            let mut values = values.clone();
+            for (list, value) in &mut values {
+                if WORD_LISTS.contains(&list.as_str()) {
+                    *value = self.of(list, value);
+                }
+            }
+            return self.say(&key, &values);
         }
         let all = values.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
         self.say("error-unknown", &fields([("code", code), ("values", &all)]))

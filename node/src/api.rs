@@ -20,6 +20,7 @@ use yunling_protocol::citizen_id::CitizenId;
 use yunling_protocol::id::DossierId;
 
 use crate::person::Person;
+use crate::service::refusal::shown;
 use crate::service::transfers::{Step, node_name, view};
 use crate::service::volunteers::{CONSENT_BASIS, LIST_MAX, consent_to_record};
 use crate::service::{Node, Refusal};
@@ -67,10 +68,12 @@ fn to_json(value: impl serde::Serialize) -> Result<Value, Refusal> {
 
 fn register(node: &Node, request: &Value) -> Result<Value, Refusal> {
     let number = request.get("id_number").and_then(Value::as_str);
+    let length = number.map_or(0, |n| n.trim().chars().count());
     let number = number.map(|n| CitizenId::parse(n).map(|(id, _)| id)).transpose();
     let person = Person {
         name: text(request, "name")?.trim().to_owned(),
-        citizen_id: number.map_err(|e| Refusal::new(e.code()))?,
+        // How long it is may be shown, the number never.
+        citizen_id: number.map_err(|e| Refusal::new(e.code()).with("length", length))?,
         contact: request.get("contact").and_then(Value::as_str).map(str::to_owned),
     };
     let basis = request.get("basis").and_then(Value::as_str).unwrap_or(CONSENT_BASIS);
@@ -80,7 +83,11 @@ fn register(node: &Node, request: &Value) -> Result<Value, Refusal> {
 
 fn list(node: &Node, request: &Value) -> Result<Value, Refusal> {
     let after = request.get("after").and_then(Value::as_str).map(DossierId::parse).transpose();
-    let after = after.map_err(|e| Refusal::new("dossier-id").with("cause", e))?;
+    let after = after.map_err(|e| {
+        Refusal::new("dossier-id")
+            .with("value", shown(request["after"].as_str().unwrap_or_default()))
+            .with("cause", e)
+    })?;
     let limit = request.get("limit").and_then(Value::as_u64).map_or(LIST_MAX, |n| n as usize);
     Ok(json!({ "volunteers": node.volunteers(after, limit)? }))
 }
@@ -118,7 +125,8 @@ fn peer_routes() -> Router<Arc<Node>> {
         .route(
             "/api/v1/peer/accept",
             act!(|n, r: Value| {
-                let card = SignedCard::from_text(text(&r, "card")?).map_err(|e| Refusal::new(e.code()))?;
+                let card = SignedCard::from_text(text(&r, "card")?)
+                    .map_err(|e| Refusal::new(e.code()).with("cause", e))?;
                 let view = n.accept_peer(card)?;
                 to_json(view)
             }),

@@ -194,7 +194,8 @@ pub fn all(rounds: usize) -> Result<Vec<Line>, Refusal> {
     let bench = Bench::new()?;
     let mut lines = vec![attest(&bench, rounds), verify_p1(&bench, rounds)?];
     lines.push(verify_dossier(&bench, rounds)?);
-    let folder = tempfile::tempdir().map_err(|e| Refusal::new("file-write").with("cause", e))?;
+    let folder =
+        tempfile::tempdir().map_err(|e| Refusal::new("file-write").with("path", "tmp").with("cause", e))?;
     lines.extend(durable(&bench, folder.path(), rounds)?);
     lines.push(import_rows(folder.path(), rounds)?);
     Ok(lines)
@@ -392,7 +393,8 @@ fn import_rows(folder: &Path, rounds: usize) -> Result<Line, Refusal> {
         );
     }
     let path = folder.join("sheet.csv");
-    std::fs::write(&path, &text).map_err(|e| Refusal::new("file-write").with("cause", e))?;
+    std::fs::write(&path, &text)
+        .map_err(|e| Refusal::new("file-write").with("path", path.display()).with("cause", e))?;
     let rules = Rules { now: UnixTime(1_795_000_000), profile: &YUNNAN };
     let (mut values, mut ratios) = (vec![], vec![]);
     for _ in 0..rounds.min(3) {

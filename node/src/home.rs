@@ -76,7 +76,7 @@ impl HomeError {
             Self::Io { .. } => "home-io",
             Self::Key(_) => "key-file",
             Self::Mode(_) => "key-mode",
-            Self::Card(_) => "card-signature",
+            Self::Card(_) => "sign-device",
         }
     }
 }

@@ -89,7 +89,10 @@ impl Node {
 
     /// Opens the office on a given store.
     pub fn with_store(home: Home, store: Arc<dyn Store>) -> Result<Self, Refusal> {
-        let signer = home.keys.signer(Role::Statement).ok_or_else(|| Refusal::new("key-file"))?;
+        let signer = home
+            .keys
+            .signer(Role::Statement)
+            .ok_or_else(|| Refusal::new("key-file").with("path", "keys/statement.key"))?;
         let vault = ProfileVault::new(&home.keys.profile);
         check_identity(&home, store.as_ref())?;
         let life = load_life(store.as_ref())?;
@@ -136,8 +139,7 @@ impl Node {
 
     pub(crate) fn reload_members(&self) -> Result<(), Refusal> {
         let members = peers::load_members(self)?;
-        let (default, named) =
-            self.home.config.policies().map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        let (default, named) = self.home.config.policies()?;
         let policies = members
             .iter()
             .map(|m| {
@@ -191,7 +193,7 @@ impl Node {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Refusal::new("store-conflict"))
+        Err(Refusal::new("store-conflict").with("tries", CONFLICT_TRIES_MAX))
     }
 
     /// As [`Node::act`] for a decision with an answer; wakes the outbox.
@@ -291,9 +293,10 @@ fn check_identity(home: &Home, store: &dyn Store) -> Result<(), Refusal> {
 fn load_life(store: &dyn Store) -> Result<Life, Refusal> {
     let key = Key::new(Table::Meta, &b"life"[..]);
     if let Some(bytes) = store.get(key.table, &key.key)? {
-        let (generation, mark) =
-            bytes.split_first_chunk::<8>().ok_or_else(|| Refusal::new("store-damaged"))?;
-        let mark = mark.try_into().map_err(|_| Refusal::new("store-damaged"))?;
+        let (generation, mark) = bytes
+            .split_first_chunk::<8>()
+            .ok_or_else(|| Refusal::new("store-damaged").with("cause", "node life"))?;
+        let mark = mark.try_into().map_err(|_| Refusal::new("store-damaged").with("cause", "node life"))?;
         return Ok(Life { generation: u64::from_be_bytes(*generation), mark });
     }
     let mut mark = [0; 16];

@@ -175,7 +175,7 @@ async fn peers(context: &Context<'_>) -> Result<Exit, Failure> {
             out.words.of("peer", &text(peer, "state")),
             out.words.of("connected", connected),
             text(peer, "waiting"),
-            if known { out.words.error(&error, &Fields::new()) } else { error },
+            if known { out.words.error(&error, &fields([("peer", text(peer, "name"))])) } else { error },
         ]
     };
     let headers = ["name", "title", "division", "state", "connected", "waiting", "last-error"];
@@ -213,8 +213,10 @@ async fn test(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
         out.say("peer-test-ok", &fields([("name", name)]));
         return Ok(Exit::Yes);
     }
-    for code in steps.iter().filter(|s| !flag(s, "ok")).map(|s| text(s, "code")).filter(|c| !c.is_empty()) {
-        out.line(&out.words.error(&code, &Fields::new()));
+    for step in steps.iter().filter(|s| !flag(s, "ok") && !text(s, "code").is_empty()) {
+        let mut known = fields([("peer", name.to_owned()), ("address", text(step, "address"))]);
+        known.retain(|_, value| !value.is_empty());
+        out.line(&out.words.error(&text(step, "code"), &known));
     }
     out.say("peer-test-failed", &fields([("name", name)]));
     Ok(Exit::No)

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
-use yunling_node::config::{LogFormat, LogSection};
+use yunling_node::config::{ConfigError, LogFormat, LogSection};
 use yunling_node::home::Home;
 
 use super::Context;
@@ -31,8 +31,8 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
 /// Starts the log as the configuration says.
 fn log(section: &LogSection) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&section.level).map_err(|_| {
-        let failure = Failure::new("config-value").with("key", "log.level").with("value", &section.level);
-        failure.with("expected", "error, warn, info, debug, trace or a filter such as yunling_node=debug")
+        let expected = "error, warn, info, debug, trace or a filter such as yunling_node=debug";
+        ConfigError::Value { key: "log.level".into(), value: section.level.clone(), expected }
     })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match section.format {

@@ -197,13 +197,15 @@ async fn step(
 fn show(out: &Output, transfer: &Value) {
     let reason = text(transfer, "reason");
     let known = out.words.has(&format!("error-{reason}"));
+    let about = ["transfer", "dossier", "peer"].map(|key| (key, text(transfer, key)));
+    let about = fields(about);
     out.pairs(&[
         ("transfer", text(transfer, "transfer")),
         ("dossier", text(transfer, "dossier")),
         ("side", out.words.of("side", &text(transfer, "side"))),
         ("peer", text(transfer, "peer")),
         ("stage", out.words.of("stage", &text(transfer, "stage"))),
-        ("reason", if known { out.words.error(&reason, &Fields::new()) } else { reason }),
+        ("reason", if known { out.words.error(&reason, &about) } else { reason }),
         ("copied", format!("{}/{}", number(transfer, "have"), number(transfer, "count"))),
         ("hours", text(transfer, "hours")),
         ("epoch", text(transfer, "epoch")),

@@ -97,10 +97,22 @@ fn amount(claims: &Claims) -> (&'static str, Minutes) {
     }
 }
 
+/// The words of the reason with what the proof itself says.
+fn reason(out: &Output, verified: &Verified, trust: &Members) -> String {
+    let known = verified.claims.as_ref().map(|c| {
+        fields([
+            ("issuer", title(out, trust, &c.issuer)),
+            ("issued", c.issued.day().to_string()),
+            ("expires", c.expires.day().to_string()),
+        ])
+    });
+    out.words.error(verified.why.code(), &known.unwrap_or_default())
+}
+
 fn as_json(verified: &Verified, trust: &Members, out: &Output) -> Value {
     let mut value = json!({
         "verdict": word(verified.verdict()), "why": verified.why.code(),
-        "message": out.words.error(verified.why.code(), &Fields::new()), "status": "unknown",
+        "message": reason(out, verified, trust), "status": "unknown",
     });
     let Some(claims) = &verified.claims else { return value };
     let (kind, minutes) = amount(claims);
@@ -124,7 +136,7 @@ fn as_json(verified: &Verified, trust: &Members, out: &Output) -> Value {
 
 fn show(out: &Output, verified: &Verified, trust: &Members) {
     let verdict = word(verified.verdict());
-    let reason = out.words.error(verified.why.code(), &Fields::new());
+    let reason = reason(out, verified, trust);
     let issued = verified.claims.as_ref().map(|c| c.issued.day().to_string()).unwrap_or_default();
     out.say(&format!("verify-{verdict}"), &fields([("reason", reason.as_str()), ("issued", &issued)]));
     if let Some(claims) = &verified.claims {

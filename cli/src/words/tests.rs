@@ -1,13 +1,15 @@
-//! The catalogues are whole: same keys in both, no broken entry, help for every command, words for
-//! every code that the sources name.
+//! The catalogues are whole: same keys and values in both, no broken entry, help for every command,
+//! words for every code that the sources name, and no value that is named but not shown.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory as _;
 
-use super::{Lang, Words, keys};
+use super::{EN, Fields, Lang, Words, ZH, fields, keys};
 use crate::help::{argument_keys, command_key};
+
+mod sites;
+use sites::{codes_of_rows, codes_of_types, sites};
 
 #[test]
 fn both_catalogues_hold_the_same_keys_and_no_broken_entry() {
@@ -44,53 +46,110 @@ fn every_command_and_argument_has_help_in_both_languages() {
     }
 }
 
-fn sources(folder: &Path, out: &mut String) {
-    for entry in std::fs::read_dir(folder).expect("source folder").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sources(&path, out);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            let text = std::fs::read_to_string(&path).expect("source file");
-            // Tests name codes too, but they stand after the code that makes them.
-            out.push_str(text.split("#[cfg(test)]").next().unwrap_or_default());
+/// Fields for programs that the words leave out: the words give the rule in the reader's language.
+const NOT_SAID: [(&str, &str); 3] =
+    [("dossier-id", "cause"), ("statement-id", "cause"), ("transfer-id", "cause")];
+
+/// The texts of every key: its value and its attributes by name, each with its placeables.
+fn texts(lang: Lang) -> BTreeMap<String, Vec<(String, BTreeSet<String>)>> {
+    let mut out: BTreeMap<String, Vec<(String, BTreeSet<String>)>> = BTreeMap::new();
+    let mut key = String::new();
+    for line in if lang == Lang::En { EN } else { ZH }.iter().flat_map(|source| source.lines()) {
+        let attribute = line.trim_start().strip_prefix('.').filter(|_| line.starts_with(' '));
+        match (attribute.and_then(|a| a.split_once(" =")), line.split_once(" =")) {
+            (Some((name, _)), _) => out.entry(key.clone()).or_default().push((name.into(), BTreeSet::new())),
+            (None, Some((name, _))) if !line.starts_with([' ', '#']) => {
+                name.clone_into(&mut key);
+                out.entry(key.clone()).or_default().push((String::new(), BTreeSet::new()));
+            }
+            _ => {}
         }
+        let Some((_, placeables)) = out.get_mut(&key).and_then(|t| t.last_mut()) else { continue };
+        let named = line.split("{ $").skip(1).filter_map(|piece| piece.split([' ', '}']).next());
+        placeables.extend(named.map(str::to_owned));
     }
+    out
+}
+
+#[test]
+fn both_catalogues_name_the_same_values() {
+    assert_eq!(texts(Lang::Zh), texts(Lang::En));
 }
 
 fn codes() -> BTreeSet<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut text = String::new();
-    for part in ["protocol/src", "node/src/service", "node/src/sheet", "cli/src"] {
-        sources(&root.join(part), &mut text);
-    }
-    for part in ["api.rs", "run.rs", "qr.rs", "home.rs", "config.rs", "bench.rs"] {
-        let file = root.join("node/src").join(part);
-        let source = std::fs::read_to_string(file).expect("source file");
-        text.push_str(source.split("#[cfg(test)]").next().unwrap_or_default());
-    }
-    let mut found = BTreeSet::new();
-    for before in
-        ["Rule(\"", "Refusal::new(\"", "refused(\"", "Failure::new(\"", "Failure::usage(\"", "rule(\""]
-    {
-        for piece in text.split(before).skip(1) {
-            let code = piece.split('"').next().unwrap_or_default();
-            if !code.is_empty()
-                && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
-            {
-                found.insert(code.to_owned());
-            }
-        }
-    }
-    found
+    let named = sites().into_iter().map(|s| s.code);
+    named.chain(codes_of_types()).chain(codes_of_rows()).collect()
 }
 
 #[test]
 fn every_refusal_has_its_words_in_both_languages() {
     let codes = codes();
-    assert!(codes.len() > 60, "the sources were read: {}", codes.len());
+    assert!(codes.len() > 180, "the sources were read: {}", codes.len());
     for lang in [Lang::Zh, Lang::En] {
         let words = Words::new(lang);
         let missing: Vec<_> = codes.iter().filter(|c| !words.has(&format!("error-{c}"))).collect();
         assert!(missing.is_empty(), "{lang:?}: {missing:?}");
     }
+}
+
+#[test]
+fn every_value_named_where_a_refusal_is_made_is_said_and_none_is_missing() {
+    let texts = texts(Lang::Zh);
+    let (mut unsaid, mut lacking) = (Vec::new(), Vec::new());
+    for site in sites() {
+        let Some(texts) = texts.get(&format!("error-{}", site.code)) else { continue };
+        for field in &site.fields {
+            let said = texts.iter().any(|(_, placeables)| placeables.contains(field));
+            if !said && !NOT_SAID.contains(&(&site.code, field)) {
+                unsaid.push(format!("{}: {} of {}", site.file, field, site.code));
+            }
+        }
+        if !texts.iter().any(|(_, placeables)| placeables.is_subset(&site.fields)) {
+            lacking.push(format!("{}: {} with {:?}", site.file, site.code, site.fields));
+        }
+    }
+    assert!(unsaid.is_empty(), "values named and not said: {unsaid:#?}");
+    assert!(lacking.is_empty(), "words that need values not given there: {lacking:#?}");
+}
+
+#[test]
+fn a_code_is_said_with_the_values_it_has() {
+    for (lang, named, bare) in [
+        (Lang::Zh, "节点“dali”不在已接受的", "节点不在已接受的"),
+        (Lang::En, "Node `dali` is not", "The node is not"),
+    ] {
+        let words = Words::new(lang);
+        assert!(words.error("peer-unknown", &fields([("name", "dali")])).starts_with(named));
+        assert!(words.error("peer-unknown", &Fields::new()).starts_with(bare));
+        // Nobody sees a placeable, whatever a code comes with.
+        for key in keys(lang).iter().filter_map(|key| key.strip_prefix("error-")) {
+            let said = words.error(key, &Fields::new());
+            assert!(!said.contains('{'), "{lang:?} {key}: {said}");
+        }
+    }
+    let stage = fields([("stage", "sealed")]);
+    assert!(!Words::new(Lang::Zh).error("transfer-not-now", &stage).contains("sealed"));
+}
+
+#[test]
+fn every_refusal_says_what_to_do() {
+    // What was put right or only noted needs no act; what is tried again by itself says so.
+    const NO_ACT: [&str; 6] = [
+        "entry-way-unknown",
+        "full-width",
+        "in-charge-empty",
+        "no-clock-times",
+        "stated-shorter",
+        "uscc-repaired",
+    ];
+    let words = Words::new(Lang::Zh);
+    let without: Vec<_> = codes()
+        .into_iter()
+        .map(|code| (words.error(&code, &Fields::new()), code))
+        .filter(|(said, code)| {
+            !["请", "自动", "不需要"].iter().any(|w| said.contains(w)) && !NO_ACT.contains(&code.as_str())
+        })
+        .map(|(said, code)| format!("{code}: {said}"))
+        .collect();
+    assert!(without.is_empty(), "{without:#?}");
 }

@@ -79,8 +79,11 @@ impl Node {
     async fn pull(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
         let members = self.members();
-        let member = members.get(&transfer.peer).ok_or_else(|| Refusal::new("peer-unknown"))?;
-        let peer = peers::peer_id(&member.card).ok_or_else(|| Refusal::new("card-encoding"))?;
+        let member = members
+            .get(&transfer.peer)
+            .ok_or_else(|| Refusal::new("peer-unknown").with("name", &transfer.peer))?;
+        let peer = peers::peer_id(&member.card)
+            .ok_or_else(|| Refusal::new("card-missing-key").with("cause", "transport"))?;
         let request = self.decide(|office| {
             let message = Message {
                 from: office.me.clone(),

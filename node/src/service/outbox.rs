@@ -158,7 +158,7 @@ impl Node {
                         tokio::task::spawn_blocking(move || node.answered(&to, &key, &entry, &answer)).await;
                     taken.unwrap_or_else(|_| Err(Refusal::new("internal"))).map_err(|e| e.code)
                 }
-                Ok(Err(_)) => Err("answer-encoding".to_owned()),
+                Ok(Err(_)) => Err("answer-unexpected".to_owned()),
                 Err(error) => Err(error.code().to_owned()),
             };
             let unreachable = matches!(&pause, Err(code) if code.starts_with("net-"));
@@ -206,7 +206,8 @@ impl Node {
         entry: &OutboxEntry,
         answer: &Answer,
     ) -> Result<Pause, Refusal> {
-        let message = Message::parse_own(&entry.message).map_err(|e| Refusal::new(e.code()))?;
+        let message =
+            Message::parse_own(&entry.message).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
         if let Content::Deliver { statement } = &message.content {
             return self.delivered(to, statement, answer);
         }
@@ -236,7 +237,7 @@ impl Node {
     }
 
     fn delivered(&self, to: &NodeName, statement: &[u8], answer: &Answer) -> Result<Pause, Refusal> {
-        let statement = Statement::parse(statement).map_err(|e| Refusal::new(e.code()))?;
+        let statement = Statement::parse(statement).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
         let pause = self.act(|office| {
             Ok(match delivery::answered(office, to, &statement, answer)? {
                 Next::Ended(batch) => (batch, Pause::Ended),

@@ -129,10 +129,10 @@ impl Node {
     pub fn accept_peer(&self, card: SignedCard) -> Result<PeerView, Refusal> {
         let name = card.card.name.clone();
         if name == self.home.name {
-            return Err(Refusal::new("peer-self"));
+            return Err(Refusal::new("peer-self").with("name", &name));
         }
         if card.card.trial != self.home.config.node.trial {
-            return Err(Refusal::new("trial-mixed"));
+            return Err(Refusal::new("trial-mixed").with("name", &name));
         }
         let key = peer_key(&name);
         let stored = self.get(key.table, &key.key)?;
@@ -231,7 +231,10 @@ impl Node {
         let name = shown.card.name.clone();
         let (stored, mut record) = self.peer(&name)?;
         if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
-            return Err(Refusal::new("peer-other-keys").with("name", &name));
+            return Err(Refusal::new("peer-other-keys")
+                .with("name", &name)
+                .with("known", record.card.fingerprint())
+                .with("given", shown.fingerprint()));
         }
         let newer = shown.card.made_at > record.card.card.made_at
             && shown.card.addresses != record.card.card.addresses;
@@ -266,7 +269,8 @@ impl Node {
     pub async fn test_peer(&self, name: &NodeName) -> Result<Vec<TestStep>, Refusal> {
         let (_, record) = self.peer(name)?;
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
-        let peer = peer_id(&record.card).ok_or_else(|| Refusal::new("card-encoding"))?;
+        let peer = peer_id(&record.card)
+            .ok_or_else(|| Refusal::new("card-missing-key").with("cause", "transport"))?;
         Ok(net.test(peer).await)
     }
 

@@ -16,6 +16,7 @@ use yunling_protocol::proof::{self, Amount, Claims};
 use yunling_protocol::statement::{Body, Statement, When};
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
+use super::refusal::shown;
 use super::volunteers::custody_words;
 use super::{Node, Refusal};
 use crate::clock::random32;
@@ -59,8 +60,10 @@ impl Node {
         let dossier = self.fold(id)?;
         match dossier.custody() {
             Custody::Open(node) if *node == self.home.name => {}
-            Custody::Sealed { next, .. } => return Err(Refusal::new("dossier-moved").with("node", next)),
-            _ => return Err(Refusal::new("dossier-moved")),
+            Custody::Sealed { next, .. } => {
+                return Err(self.about_dossier(Refusal::new("dossier-moved").with("node", next), id));
+            }
+            _ => return Err(self.about_dossier(Refusal::new("dossier-moved"), id)),
         }
         if let Some(kind) = dossier.unknown_critical() {
             return Err(Refusal::new("statement-newer-version").with("kind", kind));
@@ -79,10 +82,14 @@ impl Node {
         };
         let days = request.days.unwrap_or(PROOF_DAYS);
         if days == 0 || days > PROOF_DAYS_MAX {
-            return Err(Refusal::new("proof-days").with("max", PROOF_DAYS_MAX));
+            return Err(Refusal::new("proof-days").with("days", days).with("max", PROOF_DAYS_MAX));
         }
         let claims = self.claims(id, &dossier, &totals, request, amount, days)?;
-        let signer = self.home.keys.signer(Role::Proof).ok_or_else(|| Refusal::new("key-file"))?;
+        let signer = self
+            .home
+            .keys
+            .signer(Role::Proof)
+            .ok_or_else(|| Refusal::new("key-file").with("path", "keys/proof.key"))?;
         let text =
             proof::issue(&signer, &claims).map_err(|e| Refusal::new("sign-device").with("cause", &e))?;
         // Kept, so that a later void can be compared with what was proven; key: issue time, then text hash.
@@ -117,9 +124,13 @@ impl Node {
         let subject = match request.audience.as_deref().filter(|a| !a.trim().is_empty()) {
             Some(audience) => {
                 let key = office::secrets_key(id);
-                let stored = self.get(key.table, &key.key)?.ok_or_else(|| Refusal::new("secrets-missing"))?;
-                let secrets =
-                    self.vault().open(id, &stored).ok_or_else(|| Refusal::new("secrets-missing"))?;
+                let stored = self
+                    .get(key.table, &key.key)?
+                    .ok_or_else(|| Refusal::new("secrets-missing").with("dossier", id))?;
+                let secrets = self
+                    .vault()
+                    .open(id, &stored)
+                    .ok_or_else(|| Refusal::new("secrets-missing").with("dossier", id))?;
                 proof::subject_for(&secrets.key, audience.trim())
             }
             None => {
@@ -131,7 +142,9 @@ impl Node {
         let full_name = if request.with_name {
             let person = self.person(id)?.ok_or_else(|| Refusal::new("name-missing"))?;
             if person.name.len() > proof::NAME_BYTES_MAX {
-                return Err(Refusal::new("name-long").with("max", proof::NAME_BYTES_MAX));
+                return Err(Refusal::new("name-long")
+                    .with("bytes", person.name.len())
+                    .with("max", proof::NAME_BYTES_MAX));
             }
             Some(person.name)
         } else {
@@ -145,7 +158,9 @@ impl Node {
             vec![]
         };
         if recorders.len() > proof::RECORDERS_MAX {
-            return Err(Refusal::new("proof-recorders").with("max", proof::RECORDERS_MAX));
+            return Err(Refusal::new("proof-recorders")
+                .with("count", recorders.len())
+                .with("max", proof::RECORDERS_MAX));
         }
         Ok(Claims {
             issuer: self.home.name.clone(),
@@ -172,10 +187,11 @@ impl Node {
         while at < dossier.length() {
             let part = ledger::chain(self, id, at, 1_024)?;
             if part.is_empty() {
-                return Err(Refusal::new("store-damaged"));
+                return Err(Refusal::new("store-damaged").with("cause", format!("chain of {id}")));
             }
             for bytes in part {
-                let statement = Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()))?;
+                let statement =
+                    Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
                 let mut view = statement_view(at, &statement, &dossier, &totals);
                 if let Some(hour) = dossier.hours().get(&statement.id).filter(|h| h.issuer == self.home.name)
                 {
@@ -214,7 +230,7 @@ impl Node {
         while (items.len() as u64) < dossier.length() {
             let part = ledger::chain(self, id, items.len() as u64, 1_024)?;
             if part.is_empty() {
-                return Err(Refusal::new("store-damaged"));
+                return Err(Refusal::new("store-damaged").with("cause", format!("chain of {id}")));
             }
             items.extend(part.into_iter().map(Cbor::Bytes));
         }
@@ -270,13 +286,15 @@ impl Node {
 
     /// Takes or refuses a held delivery.
     pub fn decide_held(&self, dossier: &str, statement: &str, take: bool) -> Result<Value, Refusal> {
-        let dossier = DossierId::parse(dossier).map_err(|e| Refusal::new("dossier-id").with("cause", &e))?;
+        let dossier = DossierId::parse(dossier)
+            .map_err(|e| Refusal::new("dossier-id").with("value", shown(dossier)).with("cause", &e))?;
         let statement = yunling_protocol::id::StatementId::parse(statement)
-            .map_err(|e| Refusal::new("statement-id").with("cause", &e))?;
+            .map_err(|e| Refusal::new("statement-id").with("value", shown(statement)).with("cause", &e))?;
         self.act(|office| {
             let batch = yunling_protocol::delivery::decide_held(office, self, dossier, statement, take)?;
             Ok::<_, DecideError>((batch, ()))
-        })?;
+        })
+        .map_err(|e| self.about_dossier(e.about("statement", statement), dossier))?;
         Ok(json!({}))
     }
 

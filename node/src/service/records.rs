@@ -17,6 +17,8 @@ use yunling_protocol::statement::{
 use yunling_protocol::uscc;
 
 use super::notes::Note;
+use super::proofs::when_text;
+use super::refusal::shown;
 use super::{Node, Refusal};
 use crate::clock::fresh;
 use crate::sheet::ItemKey;
@@ -111,7 +113,7 @@ pub struct CorrectRequest {
 
 /// `YYYY-MM-DD HH:MM` at UTC+8.
 pub fn parse_moment(text: &str) -> Result<UnixTime, Refusal> {
-    let refuse = || Refusal::new("time-form").with("value", text);
+    let refuse = || Refusal::new("time-form").with("value", shown(text));
     let (day, time) = text.trim().split_once([' ', 'T']).ok_or_else(refuse)?;
     let day = Day::parse(day).ok_or_else(refuse)?;
     let (hour, minute) = time.trim().split_once(':').ok_or_else(refuse)?;
@@ -122,11 +124,12 @@ pub fn parse_moment(text: &str) -> Result<UnixTime, Refusal> {
 }
 
 fn parse_grade(text: &str) -> Result<Grade, Refusal> {
-    Grade::from_letter(text).ok_or_else(|| Refusal::new("grade-form").with("value", text))
+    Grade::from_letter(text).ok_or_else(|| Refusal::new("grade-form").with("value", shown(text)))
 }
 
 fn parse_statement(text: &str) -> Result<StatementId, Refusal> {
-    StatementId::parse(text).map_err(|e| Refusal::new("statement-id").with("cause", &e))
+    StatementId::parse(text)
+        .map_err(|e| Refusal::new("statement-id").with("value", shown(text)).with("cause", &e))
 }
 
 fn entry_way(text: Option<&str>) -> Result<EntryWay, Refusal> {
@@ -137,30 +140,37 @@ fn entry_way(text: Option<&str>) -> Result<EntryWay, Refusal> {
         Some("APP计时" | "app") => EntryWay::App,
         Some("自动计时" | "automatic") => EntryWay::Automatic,
         Some("补录" | "back-entry") => EntryWay::BackEntry,
-        Some(other) => return Err(Refusal::new("entry-way").with("value", other)),
+        Some(other) => return Err(Refusal::new("entry-way").with("value", shown(other))),
     })
 }
 
 /// `yd…@custodian`.
 pub fn parse_volunteer_card(text: &str) -> Result<(DossierId, NodeName), Refusal> {
-    let refuse = || Refusal::new("volunteer-card");
+    let refuse = || Refusal::new("volunteer-card").with("value", shown(text));
     let (id, node) = text.trim().split_once('@').ok_or_else(refuse)?;
     Ok((DossierId::parse(id).map_err(|_| refuse())?, NodeName::parse(node).map_err(|_| refuse())?))
 }
 
 impl RecordRequest {
+    /// The options left empty of those that Art. 7 asks for.
+    fn missing(&self) -> String {
+        let asked = [("--activity", &self.activity), ("--content", &self.content), ("--place", &self.place)];
+        let empty = asked.iter().filter(|(_, value)| value.trim().is_empty());
+        empty.map(|(option, _)| *option).collect::<Vec<_>>().join(" ")
+    }
+
     fn when(&self) -> Result<When, Refusal> {
         match (&self.start, &self.end, &self.day) {
             (Some(start), Some(end), None) => {
                 let (start, end) = (parse_moment(start)?, parse_moment(end)?);
                 if start >= end {
-                    return Err(Refusal::new("end-before-start"));
+                    return Err(Refusal::new("end-before-start").with("when", format!("{start} – {end}")));
                 }
                 Ok(When::Clock { start, end })
             }
-            (None, None, Some(day)) => {
-                Day::parse(day).map(When::Day).ok_or_else(|| Refusal::new("time-form").with("value", day))
-            }
+            (None, None, Some(day)) => Day::parse(day)
+                .map(When::Day)
+                .ok_or_else(|| Refusal::new("time-form").with("value", shown(day))),
             _ => Err(Refusal::new("when-missing")),
         }
     }
@@ -215,14 +225,18 @@ impl Node {
             return Err(Refusal::new("peer-unknown").with("name", &custodian));
         }
         let attestation = self.attestation(request, dossier)?;
-        let minutes = attestation.minutes;
+        let (minutes, when) = (attestation.minutes, when_text(attestation.when));
         let note = Note::new(request.in_charge.as_deref(), None);
         let mut fresh = fresh();
-        let made: Made = self.act(|office| {
+        let made: Result<Made, Refusal> = self.act(|office| {
             let made = register::record(office, self, &mut fresh, dossier, &custodian, attestation.clone())?;
             let mut batch = made.batch.clone();
             self.put_note(&mut batch, dossier, attestation.item, &note);
             Ok((batch, made))
+        });
+        let made = made.map_err(|e| {
+            let asked = e.about("dossier", dossier).about("node", &custodian).about("when", &when);
+            asked.about("minutes", minutes.0).about("missing", request.missing())
         })?;
         self.finish(&made);
         Ok(json!({
@@ -234,12 +248,14 @@ impl Node {
     fn attestation(&self, request: &RecordRequest, dossier: DossierId) -> Result<Attestation, Refusal> {
         let when = request.when()?;
         let uscc = request.uscc.as_deref().map(uscc::parse).transpose();
-        let uscc = uscc.map_err(|e| Refusal::new(e.code()))?;
+        let uscc = uscc.map_err(|e| {
+            Refusal::new(e.code()).with("value", shown(request.uscc.as_deref().unwrap_or_default()))
+        })?;
         let division = match &request.division {
             None => None,
             Some(text) => Some(
                 DivisionCode::parse(text)
-                    .ok_or_else(|| Refusal::new("division-unknown").with("value", text))?,
+                    .ok_or_else(|| Refusal::new("division-unknown").with("value", shown(text)))?,
             ),
         };
         let (start, end) = match when {
@@ -285,7 +301,8 @@ impl Node {
         match ledger::head_record(self, dossier)?.map(|r| r.custody) {
             Some(Custody::Open(node)) => Ok(node),
             Some(Custody::Sealed { next, .. }) => Ok(register::custodian_of(self, dossier)?.unwrap_or(next)),
-            _ => register::custodian_of(self, dossier)?.ok_or_else(|| Refusal::new("dossier-unknown")),
+            _ => register::custodian_of(self, dossier)?
+                .ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", dossier)),
         }
     }
 
@@ -301,7 +318,9 @@ impl Node {
     /// Voids attestations of this node.
     pub fn void(&self, request: &VoidRequest) -> Result<Value, Refusal> {
         if request.statements.is_empty() || request.statements.len() > VOID_MAX {
-            return Err(Refusal::new("void-count").with("max", VOID_MAX));
+            return Err(Refusal::new("void-count")
+                .with("count", request.statements.len())
+                .with("max", VOID_MAX));
         }
         let dossier = self.find(&request.volunteer)?;
         // All are read before the first is changed: one wrong id changes nothing.
@@ -319,10 +338,11 @@ impl Node {
         for target in targets {
             let change = VoidStatement { target, reason: request.reason.clone(), note: request.note.clone() };
             let mut fresh = fresh();
-            let made: Made = self.act(|office| {
+            let made: Result<Made, Refusal> = self.act(|office| {
                 let made = register::void(office, self, &mut fresh, dossier, change.clone())?;
                 Ok((made.batch.clone(), made))
-            })?;
+            });
+            let made = made.map_err(|e| e.about("dossier", dossier).about("statement", target))?;
             self.finish(&made);
             voided.push(made.statement.id.to_string());
         }
@@ -356,9 +376,15 @@ impl Node {
             place: None,
         };
         let mut fresh = fresh();
-        let made: Made = self.act(|office| {
+        let made: Result<Made, Refusal> = self.act(|office| {
             let made = register::correct(office, self, &mut fresh, dossier, change.clone())?;
             Ok((made.batch.clone(), made))
+        });
+        let made = made.map_err(|e| {
+            let (when, minutes) =
+                (change.when.unwrap_or(original.when), change.minutes.unwrap_or(original.minutes));
+            let asked = e.about("dossier", dossier).about("statement", target);
+            asked.about("when", when_text(when)).about("minutes", minutes.0)
         })?;
         self.finish(&made);
         Ok(json!({ "statement": made.statement.id.to_string() }))
@@ -367,7 +393,7 @@ impl Node {
     fn own_attestation(&self, dossier: DossierId, target: StatementId) -> Result<Attestation, Refusal> {
         let unknown = || Refusal::new("target-unknown").with("statement", target);
         let bytes = ledger::statement(self, dossier, target)?.ok_or_else(unknown)?;
-        let statement = Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()))?;
+        let statement = Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
         if statement.common.issuer != self.home.name {
             return Err(Refusal::new("not-issuer").with("node", &statement.common.issuer));
         }

@@ -3,12 +3,13 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::custody::{Input, Side, Transfer, giving, taking};
+use yunling_protocol::custody::{Input, Side, Transfer, authorisation, giving, taking};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::statement::{Consent, ConsentGiver, Receiver};
 use yunling_protocol::store::{Table, scan_all};
 
+use super::refusal::shown;
 use super::{Node, Refusal};
 use crate::clock::fresh;
 
@@ -88,7 +89,7 @@ pub fn view(t: &Transfer) -> Value {
 }
 
 pub(crate) fn node_name(text: &str) -> Result<NodeName, Refusal> {
-    NodeName::parse(text.trim()).map_err(|_| Refusal::new("node-name").with("value", text))
+    NodeName::parse(text.trim()).map_err(|_| Refusal::new("node-name").with("value", shown(text)))
 }
 
 impl Node {
@@ -105,7 +106,7 @@ impl Node {
             None | Some("volunteer") => ConsentGiver::Volunteer,
             Some("guardian") => ConsentGiver::Guardian,
             Some("unit") => ConsentGiver::Unit,
-            Some(other) => return Err(Refusal::new("given-by").with("value", other)),
+            Some(other) => return Err(Refusal::new("given-by").with("value", shown(other))),
         };
         let card = &member.card.card;
         let contact = if card.contact.is_empty() { card.title_zh.clone() } else { card.contact.clone() };
@@ -123,18 +124,20 @@ impl Node {
             expires: None,
         };
         let mut fresh = fresh();
-        let (code, expires) = self.act(|office| {
-            let slip = giving::authorise(
-                office,
-                self,
-                &mut fresh,
-                dossier,
-                &to,
-                consent.clone(),
-                request.with_profile,
-            )?;
-            Ok((slip.batch, (slip.code, slip.expires)))
-        })?;
+        let (code, expires) = self
+            .act(|office| {
+                let slip = giving::authorise(
+                    office,
+                    self,
+                    &mut fresh,
+                    dossier,
+                    &to,
+                    consent.clone(),
+                    request.with_profile,
+                )?;
+                Ok((slip.batch, (slip.code, slip.expires)))
+            })
+            .map_err(|e| self.about_dossier(e.about("name", &to), dossier))?;
         tracing::info!(%dossier, peer = %to, "transfer authorised");
         Ok(json!({
             "code": code, "expires": expires.to_string(), "to": to.to_string(), "dossier": dossier.to_string(),
@@ -145,7 +148,13 @@ impl Node {
     pub fn start_transfer(&self, request: &StartRequest) -> Result<Value, Refusal> {
         let from = node_name(&request.from)?;
         let mut fresh = fresh();
-        let transfer = self.act(|office| taking::start(office, self, &mut fresh, &from, &request.code))?;
+        let transfer = self.act(|office| taking::start(office, self, &mut fresh, &from, &request.code));
+        let transfer = transfer.map_err(|e| {
+            let e = e.about("name", &from);
+            // The code itself is a secret; the dossier on it is not.
+            let slip = authorisation::parse_code(&request.code);
+            slip.map_or(e.clone(), |(dossier, _)| e.about("dossier", dossier))
+        })?;
         tracing::info!(transfer = %transfer.id, dossier = %transfer.dossier, peer = %from, "transfer asked for");
         self.wake.notify_one();
         Ok(view(&transfer))
@@ -168,7 +177,8 @@ impl Node {
 
     /// A transfer by its text.
     pub fn transfer_by_text(&self, text: &str) -> Result<Loaded, Refusal> {
-        let id = TransferId::parse(text).map_err(|e| Refusal::new("transfer-id").with("cause", &e))?;
+        let id = TransferId::parse(text)
+            .map_err(|e| Refusal::new("transfer-id").with("value", shown(text)).with("cause", &e))?;
         self.transfer(id)
     }
 
@@ -182,7 +192,7 @@ impl Node {
             Step::Cancel => Input::Cancel { reason },
             Step::Resume => Input::Resume,
         };
-        self.advance_transfer(id, &input)?;
+        self.advance_transfer(id, &input).map_err(|e| e.about("transfer", id))?;
         if step == Step::Resume {
             self.retry_now();
         }

@@ -84,7 +84,9 @@ impl Node {
         if let Some(key) = &index
             && let Some(found) = self.get(key.table, &key.key)?
         {
-            let id = <[u8; 16]>::try_from(found).map(DossierId).map_err(|_| Refusal::new("store-damaged"))?;
+            let id = <[u8; 16]>::try_from(found)
+                .map(DossierId)
+                .map_err(|_| Refusal::new("store-damaged").with("cause", "person index"))?;
             return Err(Refusal::new("volunteer-exists").with("dossier", id));
         }
         let (id, dossier) = self.act(|office| {
@@ -107,7 +109,8 @@ impl Node {
     pub fn find_by_number(&self, id: &CitizenId) -> Result<Option<DossierId>, Refusal> {
         let key = person_key(self, id);
         let Some(found) = self.get(key.table, &key.key)? else { return Ok(None) };
-        let id = <[u8; 16]>::try_from(found).map_err(|_| Refusal::new("store-damaged"))?;
+        let id = <[u8; 16]>::try_from(found)
+            .map_err(|_| Refusal::new("store-damaged").with("cause", "person index"))?;
         Ok(Some(DossierId(id)))
     }
 
@@ -143,7 +146,10 @@ impl Node {
     pub fn person(&self, id: DossierId) -> Result<Option<Person>, Refusal> {
         let key = office::secrets_key(id);
         let Some(bytes) = self.get(key.table, &key.key)? else { return Ok(None) };
-        let secrets = self.vault().open(id, &bytes).ok_or_else(|| Refusal::new("secrets-missing"))?;
+        let secrets = self
+            .vault()
+            .open(id, &bytes)
+            .ok_or_else(|| Refusal::new("secrets-missing").with("dossier", id))?;
         Ok(person_of(&secrets))
     }
 
@@ -171,17 +177,27 @@ impl Node {
 
     /// The card a volunteer carries: dossier id and custodian, no personal data.
     pub fn volunteer_card(&self, id: DossierId) -> Result<VolunteerCard, Refusal> {
-        let record = ledger::head_record(self, id)?.ok_or_else(|| Refusal::new("dossier-unknown"))?;
+        let record = ledger::head_record(self, id)?
+            .ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", id))?;
         let custodian = match record.custody {
             Custody::Open(node) => node,
             Custody::Sealed { next, .. } => next,
-            Custody::Empty => return Err(Refusal::new("dossier-unknown")),
+            Custody::Empty => return Err(Refusal::new("dossier-unknown").with("dossier", id)),
         };
         Ok(VolunteerCard {
             dossier: id.to_string(),
             card: format!("{id}@{custodian}"),
             custodian: custodian.to_string(),
         })
+    }
+
+    /// Adds to a refusal which dossier it is about and who holds it, as far as this node knows.
+    pub(crate) fn about_dossier(&self, refusal: Refusal, id: DossierId) -> Refusal {
+        let refusal = refusal.about("dossier", id);
+        match self.custodian(id) {
+            Ok(node) => refusal.about("node", node),
+            Err(_) => refusal,
+        }
     }
 
     /// The fold of a dossier known here.
@@ -191,7 +207,7 @@ impl Node {
         {
             return Err(Refusal::new("dossier-moved").with("node", next));
         }
-        self.dossier(id, self.profile())?.ok_or_else(|| Refusal::new("dossier-unknown"))
+        self.dossier(id, self.profile())?.ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", id))
     }
 }
 

@@ -341,7 +341,8 @@ impl<'a> RowReader<'a> {
         match times::place(Moments { start, end, end_is_number, date }) {
             Ok(times) => Some(times),
             Err(finding) => {
-                self.findings.push(finding);
+                let (start, end) = (quoted(self.cell(Field::Start)), quoted(self.cell(Field::End)));
+                self.findings.push(finding.with("when", format!("{start} – {end}")));
                 None
             }
         }
@@ -384,7 +385,7 @@ impl<'a> RowReader<'a> {
                 Some(minutes)
             }
             Err(finding) => {
-                self.findings.push(finding);
+                self.findings.push(finding.with("when", quoted_when(times.when)));
                 None
             }
         }
