@@ -256,10 +256,7 @@ impl Read for Node {
 
 impl Books for Node {
     fn dossier(&self, id: DossierId, profile: &Profile) -> Result<Option<Arc<Dossier>>, LedgerError> {
-        let Some(record) = ledger::head_record(self, id)? else { return Ok(None) };
-        if record.destroyed {
-            return Err(LedgerError::Destroyed(id));
-        }
+        let Some(record) = ledger::whole_record(self, id)? else { return Ok(None) };
         {
             let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(dossier) = cache.get(&id).filter(|d| d.head() == record.head) {

@@ -209,7 +209,7 @@ fn read_payload(payload: &[u8]) -> Result<Card, CardError> {
         .map(|v| cbor::as_text(v, 8, SHORT_TEXT_BYTES_MAX))
         .collect::<Result<Vec<_>, _>>()?;
     let card = Card {
-        name: crate::statement::body::node_name(&mut f, 2)?,
+        name: crate::name::node_name(&mut f, 2)?,
         title_zh: f.text(3, SHORT_TEXT_BYTES_MAX)?,
         title_en: f.text(4, SHORT_TEXT_BYTES_MAX)?,
         division: DivisionCode(u32::try_from(f.uint(5)?).map_err(|_| CborError::WrongType(5))?),

@@ -11,8 +11,8 @@ use crate::dossier::{Custody, Dossier, FoldError};
 use crate::id::{ChainHead, DossierId, StatementId};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
+use crate::name::node_name;
 use crate::profile::Profile;
-use crate::statement::body::node_name;
 use crate::statement::{Body, Statement, StatementError};
 use crate::store::{Batch, Expect, Key, Put, Read, StoreError, Table, scan_all};
 
@@ -176,6 +176,18 @@ pub fn head_record(
     }
 }
 
+/// The head record of a dossier whose statements are all here; also a cache of folds asks it, since
+/// the head of a dossier stays when its rest is destroyed.
+pub fn whole_record(
+    read: &(impl Read + ?Sized),
+    dossier: DossierId,
+) -> Result<Option<HeadRecord>, LedgerError> {
+    match head_record(read, dossier)? {
+        Some(record) if record.destroyed => Err(LedgerError::Destroyed(dossier)),
+        record => Ok(record),
+    }
+}
+
 /// A statement's bytes, whether in a chain or not.
 pub fn statement(
     read: &(impl Read + ?Sized),
@@ -229,10 +241,7 @@ pub fn fold(
     id: DossierId,
     profile: &Profile,
 ) -> Result<Option<Dossier>, LedgerError> {
-    let Some(record) = head_record(read, id)? else { return Ok(None) };
-    if record.destroyed {
-        return Err(LedgerError::Destroyed(id));
-    }
+    let Some(record) = whole_record(read, id)? else { return Ok(None) };
     let mut dossier = Dossier::new(id);
     while dossier.length() < record.length {
         let part = chain(read, id, dossier.length(), SCAN_ROWS)?;

@@ -17,9 +17,9 @@ use crate::key::{KeyEntry, Role, SignError, Signer};
 use crate::member::Members;
 use crate::minutes::Minutes;
 use crate::name::NodeName;
+use crate::name::node_name;
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
-use crate::statement::body::node_name;
 
 /// Largest signed message in bytes: a release carries a seal and a profile of at most 32 KiB and
 /// must fit a request of 64 KiB.

@@ -1,5 +1,6 @@
 //! Node names: the `iss` of statements and proofs, and later the origin of the log.
 
+use crate::cbor::{CborError, Fields};
 use std::fmt;
 
 /// Longest node name in bytes: it stands in every statement and in a printed QR.
@@ -43,4 +44,9 @@ impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A node name field.
+pub(crate) fn node_name(f: &mut Fields, label: i64) -> Result<NodeName, CborError> {
+    NodeName::parse(&f.text(label, NODE_NAME_BYTES_MAX)?).map_err(|_| CborError::WrongType(label))
 }

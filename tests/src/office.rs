@@ -114,7 +114,7 @@ pub struct Plan {
     pub tcp_only: bool,
     /// Address in its card, where it differs from the listen address.
     pub external: Option<String>,
-    /// `YUNLING_CLOCK` of its process.
+    /// `YUNLING_CLOCK` of its processes, `init` too: its keys begin then.
     pub clock: Option<String>,
 }
 
@@ -127,7 +127,8 @@ pub struct Office {
     pub home: PathBuf,
     /// Port it listens on.
     pub port: u16,
-    plan: Plan,
+    /// How it was made, and how it starts the next time.
+    pub plan: Plan,
     child: Option<Child>,
 }
 
@@ -198,11 +199,8 @@ impl Office {
         let log = self.home.with_extension("log");
         let log = File::options().create(true).append(true).open(&log);
         let log = log.unwrap_or_else(|e| panic!("log of {}: {e}", self.name));
-        let mut command = command();
-        command.arg("--home").arg(&self.home).arg("run").stdout(Stdio::null()).stderr(log);
-        if let Some(clock) = &self.plan.clock {
-            command.env("YUNLING_CLOCK", clock);
-        }
+        let mut command = self.at_home();
+        command.arg("run").stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap_or_else(|e| panic!("{} does not start: {e}", self.name)));
         until(&format!("start of {}", self.name), || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
@@ -252,8 +250,18 @@ impl Office {
 
     /// The command line of a command against this home, for a caller who runs it itself.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.at_home();
+        command.arg("--json").args(arguments);
+        command
+    }
+
+    /// The binary on this home, under the clock of its plan.
+    fn at_home(&self) -> Command {
         let mut command = command();
-        command.arg("--home").arg(&self.home).arg("--json").args(arguments);
+        command.arg("--home").arg(&self.home);
+        if let Some(clock) = &self.plan.clock {
+            command.env("YUNLING_CLOCK", clock);
+        }
         command
     }
 
@@ -417,4 +425,24 @@ fn replace_list(text: &str, key: &str, items: &str) -> String {
         text.find(&format!("\n{key} = [")).unwrap_or_else(|| panic!("no `{key}` in the configuration"));
     let end = text[start..].find(']').map_or(text.len(), |at| start + at);
     format!("{}\n{key} = [{items}{}", &text[..start], &text[end..])
+}
+
+/// Arguments that record one service on a day without clock times.
+pub fn record_on<'a>(who: &'a str, day: &'a str, minutes: &'a str) -> Vec<&'a str> {
+    vec![
+        "record",
+        who,
+        "--activity",
+        "守望",
+        "--organization",
+        "服务队",
+        "--place",
+        "翠湖",
+        "--content",
+        "照护",
+        "--day",
+        day,
+        "--minutes",
+        minutes,
+    ]
 }

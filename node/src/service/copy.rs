@@ -179,7 +179,7 @@ impl Node {
         let staged = taking::staged(self, &transfer)?;
         let checked = self.decide(|office| {
             let mut check = CopyCheck::begin(office, self, &transfer)?;
-            verify_in_order(office, &staged, |statement| check.take(statement).map_err(Refusal::new))?;
+            verify_in_order(office, &staged, |statement| check.take(&statement).map_err(Refusal::new))?;
             check.finish().map_err(Refusal::new)
         });
         checked.map(|dossier| Some((transfer, dossier)))
@@ -190,7 +190,7 @@ impl Node {
         let mut verified = Vec::with_capacity(statements.len());
         self.decide(|office| {
             verify_in_order(office, statements, |statement| {
-                verified.push(statement.clone());
+                verified.push(statement);
                 Ok(())
             })
         })?;
@@ -225,7 +225,7 @@ const VERIFY_BLOCK: usize = 256;
 pub(crate) fn verify_in_order(
     office: &Office<'_>,
     statements: &[Vec<u8>],
-    mut each: impl FnMut(&Statement) -> Result<(), Refusal> + Send,
+    mut each: impl FnMut(Statement) -> Result<(), Refusal> + Send,
 ) -> Result<(), Refusal> {
     let (members, trial, now) = (office.members, office.trial, office.now);
     let one = |bytes: &Vec<u8>| {
@@ -237,7 +237,7 @@ pub(crate) fn verify_in_order(
     let mut ready: Vec<Statement> = Vec::new();
     for block in statements.chunks(VERIFY_BLOCK).chain(std::iter::once(&[][..])) {
         let (taken, verified) = rayon::join(
-            || ready.iter().try_for_each(&mut each),
+            || ready.into_iter().try_for_each(&mut each),
             || block.par_iter().map(one).collect::<Result<Vec<_>, _>>(),
         );
         taken?;

@@ -14,7 +14,7 @@ use yunling_protocol::custody::giving;
 use yunling_protocol::day::{Day, UnixTime};
 use yunling_protocol::dossier::{Custody, Dossier};
 use yunling_protocol::id::DossierId;
-use yunling_protocol::ledger::Books;
+use yunling_protocol::ledger::{Books, LedgerError};
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::office::DecideError;
 use yunling_protocol::register::open_dossier;
@@ -89,9 +89,11 @@ impl Existing for Node {
 
 impl Node {
     fn fold_of(&self, person: &CitizenId) -> Result<Option<std::sync::Arc<Dossier>>, Refusal> {
-        match self.find_by_number(person)? {
-            Some(id) => Ok(self.dossier(id, self.profile())?),
-            None => Ok(None),
+        let Some(id) = self.find_by_number(person)? else { return Ok(None) };
+        match self.dossier(id, self.profile()) {
+            // Moved away and destroyed here: recording refuses its rows, the others go on.
+            Err(LedgerError::Destroyed(_)) => Ok(None),
+            folded => Ok(folded?),
         }
     }
 

@@ -6,17 +6,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use yunling_protocol::custody::record::{Loaded, forget_leftovers, live};
-use yunling_protocol::custody::{Input, Side, Stage, Transfer, leftovers, taking};
+use yunling_protocol::custody::{Input, Stage, Transfer, leftovers, taking};
 use yunling_protocol::delivery::{self, Next};
-use yunling_protocol::dossier::Custody;
-use yunling_protocol::ledger;
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{OutboxEntry, outbox_prefix};
 use yunling_protocol::statement::Statement;
-use yunling_protocol::store::{Batch, CommitError, Expect, Key, Put, Read, Table};
+use yunling_protocol::store::{Batch, CommitError, Key, Put, Read, Table};
 
-use super::volunteers::person_key;
 use super::{Node, Refusal, peers};
 
 /// First pause after a failed try; doubles up to [`RETRY_MAX`].
@@ -269,18 +266,17 @@ impl Node {
             }
         }
         for transfer in self.decide(|office| leftovers::waiting(office, self))? {
-            self.destroy_leftovers(&transfer)?;
+            // One that cannot be read must not keep the others.
+            if let Err(error) = self.destroy_leftovers(&transfer) {
+                tracing::warn!(transfer = %transfer.id, code = error.code, "leftovers stay");
+            }
         }
         Ok(())
     }
 
-    /// Destroys, piece by piece, what an ended transfer must not leave.
+    /// Destroys, piece by piece, what an ended transfer must not leave. The keyed index entry of the
+    /// person stays: without it the old sheet imported again would count every hour a second time.
     fn destroy_leftovers(&self, transfer: &Transfer) -> Result<(), Refusal> {
-        // With the rest of a moved dossier the person goes out of the index; the vault opens it
-        // only while the secrets are still there.
-        if transfer.side == Side::Giving && transfer.stage == Stage::Completed {
-            self.forget_person(transfer)?;
-        }
         loop {
             let batch = self.decide(|o| leftovers::destroy(o, self, transfer, leftovers::DESTROY_ROWS))?;
             if batch.put.is_empty() {
@@ -294,23 +290,6 @@ impl Node {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    /// Takes the person of a dossier that left for good out of the index by number.
-    fn forget_person(&self, transfer: &Transfer) -> Result<(), Refusal> {
-        let Some(record) = ledger::head_record(self, transfer.dossier)? else { return Ok(()) };
-        let gone = matches!(record.custody, Custody::Sealed { seal, .. } if Some(seal) == transfer.seal);
-        let person = if gone { self.person(transfer.dossier)? } else { None };
-        let Some(number) = person.and_then(|p| p.citizen_id) else { return Ok(()) };
-        let index = person_key(self, &number);
-        let ours = transfer.dossier.0.to_vec();
-        if self.get(index.table, &index.key)?.is_some_and(|stored| stored == ours) {
-            let mut batch = Batch::default();
-            batch.expect.push(Expect::Equals(index.clone(), ours));
-            batch.put.push(Put::Delete(index));
-            self.commit(batch)?;
-        }
-        Ok(())
     }
 }
 

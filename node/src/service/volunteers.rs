@@ -202,12 +202,8 @@ impl Node {
 
     /// The fold of a dossier known here.
     pub fn fold(&self, id: DossierId) -> Result<std::sync::Arc<Dossier>, Refusal> {
-        if let Some(record) = ledger::head_record(self, id)?.filter(|r| r.destroyed)
-            && let Custody::Sealed { next, .. } = record.custody
-        {
-            return Err(Refusal::new("dossier-moved").with("node", next));
-        }
-        self.dossier(id, self.profile())?.ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", id))
+        let folded = self.dossier(id, self.profile()).map_err(|e| self.about_dossier(e.into(), id))?;
+        folded.ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", id))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::id::{self, DossierId, IdError, StatementId};
 use crate::ledger::LedgerError;
 use crate::message::CODE_BYTES;
 use crate::name::NodeName;
-use crate::statement::body::node_name;
+use crate::name::node_name;
 use crate::store::{Key, Read, Table};
 
 /// Wrong codes until the authorisation is spent (DESIGN §6.1).

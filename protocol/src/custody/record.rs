@@ -7,8 +7,8 @@ use crate::id::{ChainHead, DossierId, StatementId, TransferId};
 use crate::ledger::LedgerError;
 use crate::minutes::Minutes;
 use crate::name::NodeName;
+use crate::name::node_name;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
-use crate::statement::body::node_name;
 use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
 /// Most issuers listed as unasked; a dossier with more is shown with the first ones.

@@ -17,8 +17,8 @@ use crate::key::Role;
 use crate::member::Members;
 use crate::minutes::Minutes;
 use crate::name::NODE_NAME_BYTES_MAX;
+use crate::name::node_name;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
-use crate::statement::body::node_name;
 
 /// Clock difference forgiven, seconds (PROOFS §4.7).
 const SKEW_SECONDS: i64 = 300;

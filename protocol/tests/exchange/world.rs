@@ -64,10 +64,7 @@ impl Read for Desk {
 
 impl Books for Desk {
     fn dossier(&self, id: DossierId, profile: &Profile) -> Result<Option<Arc<Dossier>>, LedgerError> {
-        let Some(record) = ledger::head_record(&self.store, id)? else { return Ok(None) };
-        if record.destroyed {
-            return Err(LedgerError::Destroyed(id));
-        }
+        let Some(record) = ledger::whole_record(&self.store, id)? else { return Ok(None) };
         if let Some(kept) = self.cache.borrow().get(&id).filter(|d| d.head() == record.head) {
             return Ok(Some(kept.clone()));
         }

@@ -1,7 +1,7 @@
 //! Moves and service away between real offices: minutes stay, count once, and one office holds.
 
 use serde_json::Value;
-use yunling_tests::office::{Office, Sheet, id_number, sums, text, until};
+use yunling_tests::office::{Office, Plan, Sheet, id_number, sums, text, until};
 
 const HOURS_11: u64 = 660;
 
@@ -148,4 +148,29 @@ fn three_days_of_eleven_hours_away_are_accepted_and_flagged() {
     }
     let view = kunming.wait_minutes(&id_number(5), 3 * HOURS_11);
     assert_eq!(view["by_issuer"]["dali"], 1_980);
+}
+
+#[test]
+fn ninety_days_after_a_move_the_old_sheet_still_adds_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let summer = || Plan { clock: Some("2026-06-01 08:00".into()), ..Plan::default() };
+    let mut kunming = Office::open_with(folder.path(), "kunming", "530100", summer());
+    let dali = Office::open_with(folder.path(), "dali", "532900", summer());
+    kunming.peer_with(&dali);
+    let sheet = Sheet::default().mover(1).write(folder.path(), "mover.csv");
+    kunming.import(&sheet);
+    let dossier = text(&kunming.dossier(&id_number(1)), "dossier");
+    kunming.move_to(&dossier, &dali);
+    assert_eq!(kunming.dossier(&dossier)["counted_minutes"], 17_250, "kept for ninety days");
+
+    kunming.stop();
+    kunming.plan.clock = Some("2026-09-15 08:00".into());
+    kunming.start();
+    until("the rest to be destroyed", || (kunming.json(&["dossier", "show", &dossier]).0 == 1).then_some(()));
+    kunming.refused(&["dossier", "show", &dossier], "dossier-moved");
+    let again = kunming.import(&sheet);
+    assert_eq!((&again["records_added"], &again["minutes_total"]), (&0.into(), &0.into()), "{again}");
+    assert_eq!(again["refused"], again["rows"]);
+    assert_eq!(kunming.ok(&["status"])["volunteers"], 1, "no second dossier of the same person");
+    assert_eq!(dali.dossier(&dossier)["counted_minutes"], 17_250);
 }

@@ -1,25 +1,6 @@
 //! What offices refuse, with the exit codes that scripts rely on.
 
-use yunling_tests::office::{Office, Plan, Sheet, id_number, run, text, until};
-
-fn on_day<'a>(who: &'a str, day: &'a str) -> Vec<&'a str> {
-    vec![
-        "record",
-        who,
-        "--activity",
-        "守望",
-        "--organization",
-        "服务队",
-        "--place",
-        "翠湖",
-        "--content",
-        "照护",
-        "--day",
-        day,
-        "--minutes",
-        "60",
-    ]
-}
+use yunling_tests::office::{Office, Plan, Sheet, id_number, record_on, run, text, until};
 
 #[test]
 fn wrong_use_exits_64_and_a_stopped_node_69() {
@@ -73,11 +54,11 @@ fn an_office_that_was_not_accepted_gets_nothing() {
     kunming
         .refused(&["transfer", "authorize", &id_number(2), "--to", "chuxiong", "--checked"], "peer-unknown");
     let card = text(&kunming.ok(&["volunteer", "card", &id_number(2)]), "card");
-    stranger.refused(&on_day(&card, "2025-01-01"), "peer-unknown");
+    stranger.refused(&record_on(&card, "2025-01-01", "60"), "peer-unknown");
     // Only one side has accepted: they do not connect, and the dossier stays as it is.
     let peer = stranger.ok(&["peer", "accept", &text(&kunming.ok(&["peer", "card"]), "card")]);
     assert_eq!(peer["state"], "waiting");
-    stranger.ok(&on_day(&card, "2025-01-01"));
+    stranger.ok(&record_on(&card, "2025-01-01", "60"));
     assert_eq!(stranger.json(&["peer", "test", "kunming"]).0, 1);
     assert_eq!(kunming.dossier(&id_number(2))["counted_minutes"], 0);
     assert_eq!(kunming.ok(&["peer", "list"])["peers"].as_array().map(Vec::len), Some(0));
@@ -112,10 +93,10 @@ fn only_a_trial_office_lets_its_clock_be_set() {
         office.ok(&["volunteer", "register", "--name", "测试甲", "--id-number", &id_number(3)]);
         let number = id_number(3);
         if real {
-            office.refused(&on_day(&number, "2031-01-01"), "in-future");
+            office.refused(&record_on(&number, "2031-01-01", "60"), "in-future");
         } else {
-            office.ok(&on_day(&number, "2031-01-01"));
-            office.refused(&on_day(&number, "2031-01-04"), "in-future");
+            office.ok(&record_on(&number, "2031-01-01", "60"));
+            office.refused(&record_on(&number, "2031-01-04", "60"), "in-future");
         }
     }
 }
