@@ -86,10 +86,33 @@ pub enum CborError {
 pub fn decode(bytes: &[u8], cap: usize) -> Result<Value, CborError> {
     check(bytes, cap, Mode::Strict)?;
     let value: Value = serde_cbor::from_slice(bytes).map_err(|_| CborError::Decoder)?;
-    if encode(&value) != bytes {
+    if !encodes_to(&value, bytes) {
         return Err(CborError::NotReproducible);
     }
     Ok(value)
+}
+
+/// Encodes again and compares on the way, so that nothing is allocated for what is thrown away.
+fn encodes_to(value: &Value, bytes: &[u8]) -> bool {
+    struct Rest<'a>(&'a [u8]);
+    impl std::io::Write for Rest<'_> {
+        fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+            match self.0.strip_prefix(piece) {
+                Some(rest) => {
+                    self.0 = rest;
+                    Ok(piece.len())
+                }
+                None => Err(std::io::ErrorKind::InvalidData.into()),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut rest = Rest(bytes);
+    let mut serializer = serde_cbor::Serializer::new(serde_cbor::ser::IoWrite::new(&mut rest));
+    serde::Serialize::serialize(value, &mut serializer).is_ok() && rest.0.is_empty()
 }
 
 /// Decodes a foreign token that need only be well-formed; its bytes are never made again.

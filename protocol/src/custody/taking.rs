@@ -188,13 +188,24 @@ pub fn verify_copied(
     now: UnixTime,
 ) -> Result<Statement, &'static str> {
     let statement = Statement::parse(bytes).map_err(|e| e.code())?;
+    check_copied(members, &statement, trial, now)?;
+    Ok(statement)
+}
+
+/// As [`verify_copied`], of a statement parsed before.
+pub fn check_copied(
+    members: &Members,
+    statement: &Statement,
+    trial: bool,
+    now: UnixTime,
+) -> Result<(), &'static str> {
     if statement.common.trial != trial {
         return Err("statement-trial");
     }
     let Some(member) = members.get(&statement.common.issuer) else { return Err("issuer-unknown") };
     let keys = member.card.card.keys_of(Role::Statement).filter(|k| k.not_before <= now);
     statement.verify(keys).map_err(|e| e.code())?;
-    Ok(statement)
+    Ok(())
 }
 
 /// Checks a copy statement by statement, in chain order, while others are still being verified.
