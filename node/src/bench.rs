@@ -278,8 +278,8 @@ fn verify_dossier(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         || {
             let began = Instant::now();
             let mut dossier = Dossier::new(id);
-            let verified = verify_in_order(&office, &all, |statement| {
-                dossier.apply(&statement, &YUNNAN).map(|_| ()).map_err(|e| Refusal::new(e.code()))
+            let verified = verify_in_order(&office, &all, |entry| {
+                dossier.take(entry, &YUNNAN).map(|_| ()).map_err(|e| Refusal::new(e.code()))
             });
             assert!(verified.is_ok(), "the bench dossier verifies");
             assert_eq!(black_box(dossier.totals(&YUNNAN)).attestations, DOSSIER as u64 - 1, "and whole");

@@ -105,16 +105,27 @@ impl Sign1 {
         aad: &[u8],
         keys: impl IntoIterator<Item = &'k KeyEntry>,
     ) -> Result<&'k KeyEntry, CoseError> {
-        let message = self.to_be_signed(aad);
-        let mut tried = false;
-        for key in keys.into_iter().filter(|k| k.kid() == self.kid && k.accepts_alg(self.alg)) {
-            tried = true;
-            if key.verify(&message, &self.signature) {
-                return Ok(key);
-            }
-        }
-        Err(if tried { CoseError::BadSignature } else { CoseError::NoKey })
+        verify(self.alg, &self.kid, &self.to_be_signed(aad), &self.signature, keys)
     }
+}
+
+/// Verifies `signature` over `message` (the Sig_structure) against every candidate key with this
+/// id and algorithm: the key id is a hint, never a proof.
+pub fn verify<'k>(
+    alg: i64,
+    kid: &KeyId,
+    message: &[u8],
+    signature: &[u8; 64],
+    keys: impl IntoIterator<Item = &'k KeyEntry>,
+) -> Result<&'k KeyEntry, CoseError> {
+    let mut tried = false;
+    for key in keys.into_iter().filter(|k| k.kid() == *kid && k.accepts_alg(alg)) {
+        tried = true;
+        if key.verify(message, signature) {
+            return Ok(key);
+        }
+    }
+    Err(if tried { CoseError::BadSignature } else { CoseError::NoKey })
 }
 
 fn parse_protected(bytes: &[u8]) -> Result<(i64, KeyId, Option<Typ>), CoseError> {

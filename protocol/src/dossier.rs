@@ -146,6 +146,47 @@ pub struct Hour {
     pub repeat: bool,
 }
 
+/// What the fold needs of one verified statement. Made apart from the fold, so that the parts of a
+/// long chain can be read on all cores and only this is kept of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    id: StatementId,
+    dossier: DossierId,
+    issuer: NodeName,
+    issued_at: UnixTime,
+    fact: Fact,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fact {
+    Hour(Box<Hour>),
+    Other(Body),
+}
+
+impl From<Statement> for Entry {
+    fn from(statement: Statement) -> Self {
+        let Statement { id, common, body, .. } = statement;
+        let fact = match body {
+            Body::Attestation(a) => Fact::Hour(Box::new(Hour {
+                sequence: 0,
+                issuer: common.issuer.clone(),
+                item: a.item,
+                recorder: a.recorder.name,
+                activity: a.activity.name,
+                when: a.when,
+                minutes: a.minutes,
+                grade: a.grade,
+                void: None,
+                corrected: None,
+                corrected_at: [UnixTime(i64::MIN); 4],
+                repeat: false,
+            })),
+            other => Fact::Other(other),
+        };
+        Self { id, dossier: common.dossier, issuer: common.issuer, issued_at: common.issued_at, fact }
+    }
+}
+
 /// State of a dossier after a prefix of its chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dossier {
@@ -154,8 +195,9 @@ pub struct Dossier {
     length: u64,
     head: ChainHead,
     custody: Custody,
-    hours: BTreeMap<StatementId, Hour>,
-    items: BTreeMap<(NodeName, ItemId), StatementId>,
+    hours: BTreeMap<StatementId, Box<Hour>>,
+    /// By item first: it nearly always decides, so names are seldom compared.
+    items: BTreeMap<(ItemId, NodeName), StatementId>,
     other: BTreeMap<StatementId, u64>,
     seals: Vec<StatementId>,
     consents: Vec<(StatementId, Option<NodeName>)>,
@@ -216,7 +258,7 @@ impl Dossier {
     }
 
     /// Attested services by statement id.
-    pub fn hours(&self) -> &BTreeMap<StatementId, Hour> {
+    pub fn hours(&self) -> &BTreeMap<StatementId, Box<Hour>> {
         &self.hours
     }
 
@@ -242,7 +284,7 @@ impl Dossier {
 
     /// Whether an attestation of this (issuer, item) is in the chain.
     pub fn has_item(&self, issuer: &NodeName, item: ItemId) -> Option<StatementId> {
-        self.items.get(&(issuer.clone(), item)).copied()
+        self.items.get(&(item, issuer.clone())).copied()
     }
 
     /// Whether a consent in the chain names `receiver` (PIPL 23).
@@ -252,24 +294,35 @@ impl Dossier {
 
     /// Checks a verified statement and appends it; on an error nothing changes.
     pub fn apply(&mut self, statement: &Statement, profile: &Profile) -> Result<u64, FoldError> {
-        if statement.common.dossier != self.id {
+        self.take(statement.clone().into(), profile)
+    }
+
+    /// As [`Dossier::apply`] for an entry made of a verified statement.
+    pub fn take(&mut self, entry: Entry, profile: &Profile) -> Result<u64, FoldError> {
+        if entry.dossier != self.id {
             return Err(FoldError::OtherDossier);
         }
-        if let Some(sequence) = self.sequence_of(statement.id) {
+        if let Some(sequence) = self.sequence_of(entry.id) {
             return Err(FoldError::Repeated(sequence));
         }
-        self.check_custody(statement)?;
         let sequence = self.length;
-        self.take_body(statement, sequence, profile)?;
+        let Entry { id, issuer, issued_at, fact, .. } = entry;
+        match fact {
+            Fact::Hour(hour) => self.take_hour(id, hour, sequence)?,
+            Fact::Other(body) => {
+                self.check_custody(&issuer, &body)?;
+                self.take_body(id, issuer, issued_at, &body, profile)?;
+                self.other.insert(id, sequence);
+            }
+        }
         self.length += 1;
-        self.head = next_head(self.head, statement.id);
-        self.newest = self.newest.max(statement.common.issued_at);
+        self.head = next_head(self.head, id);
+        self.newest = self.newest.max(issued_at);
         Ok(sequence)
     }
 
-    fn check_custody(&self, statement: &Statement) -> Result<(), FoldError> {
-        let issuer = &statement.common.issuer;
-        match (&self.custody, &statement.body) {
+    fn check_custody(&self, issuer: &NodeName, body: &Body) -> Result<(), FoldError> {
+        match (&self.custody, body) {
             (_, Body::Receipt(_)) => Err(FoldError::Beside),
             (Custody::Empty, Body::Consent(_)) => Ok(()),
             (Custody::Empty, _) => Err(FoldError::NoConsent),
@@ -285,8 +338,7 @@ impl Dossier {
             (Custody::Open(custodian), body) => {
                 let only_custodian = !matches!(
                     body,
-                    Body::Attestation(_)
-                        | Body::Correction(_)
+                    Body::Correction(_)
                         | Body::Void(_)
                         | Body::Training(_)
                         | Body::Award(_)
@@ -307,37 +359,33 @@ impl Dossier {
 
     fn take_body(
         &mut self,
-        statement: &Statement,
-        sequence: u64,
+        id: StatementId,
+        issuer: NodeName,
+        signed: UnixTime,
+        body: &Body,
         profile: &Profile,
     ) -> Result<(), FoldError> {
-        let issuer = &statement.common.issuer;
-        match &statement.body {
-            Body::Attestation(a) => {
-                self.add_hour(statement, a, sequence)?;
-                return Ok(());
-            }
+        match body {
             Body::Correction(c) => {
-                self.changeable(c.target, issuer)?;
+                self.changeable(c.target, &issuer)?;
                 if c.minutes.is_some_and(|m| m > HOUR_MINUTES_MAX) {
                     return Err(FoldError::Overflow);
                 }
                 self.note_peak(profile);
                 if let Some(hour) = self.hours.get_mut(&c.target) {
-                    let signed = statement.common.issued_at;
                     let [when, minutes, grade, any] = &mut hour.corrected_at;
                     replace(&mut hour.when, when, c.when, signed);
                     replace(&mut hour.minutes, minutes, c.minutes, signed);
                     replace(&mut hour.grade, grade, c.grade, signed);
-                    replace(&mut hour.corrected, any, Some(Some(statement.id)), signed);
+                    replace(&mut hour.corrected, any, Some(Some(id)), signed);
                 }
                 self.grown = true;
             }
             Body::Void(v) => {
-                self.changeable(v.target, issuer)?;
+                self.changeable(v.target, &issuer)?;
                 self.note_peak(profile);
                 if let Some(hour) = self.hours.get_mut(&v.target) {
-                    hour.void = Some(statement.id);
+                    hour.void = Some(id);
                 }
                 self.restore_repeat(v.target);
             }
@@ -347,58 +395,41 @@ impl Dossier {
             Body::Award(a) => self.award_star = self.award_star.max(a.star.unwrap_or(0)),
             Body::Consent(c) => {
                 if self.custody == Custody::Empty {
-                    self.custody = Custody::Open(issuer.clone());
+                    self.custody = Custody::Open(issuer);
                 }
-                self.consents.push((statement.id, c.receiver.as_ref().map(|r| r.node.clone())));
+                self.consents.push((id, c.receiver.as_ref().map(|r| r.node.clone())));
             }
             Body::Redemption(r) => {
                 self.redeemed = self.redeemed.checked_add(r.minutes).ok_or(FoldError::Overflow)?;
             }
             Body::Seal(s) => {
                 self.check_seal(s, profile)?;
-                self.seals.push(statement.id);
-                self.custody = Custody::Sealed { seal: statement.id, next: s.next.clone() };
+                self.seals.push(id);
+                self.custody = Custody::Sealed { seal: id, next: s.next.clone() };
             }
             Body::Received(r) => {
                 self.epoch = r.epoch;
-                self.custody = Custody::Open(issuer.clone());
+                self.custody = Custody::Open(issuer);
             }
             Body::Unknown { kind, .. } if kind % 2 == 1 => self.unknown_critical = Some(*kind),
             _ => {}
         }
-        self.other.insert(statement.id, sequence);
         Ok(())
     }
 
-    fn add_hour(
-        &mut self,
-        statement: &Statement,
-        a: &crate::statement::Attestation,
-        sequence: u64,
-    ) -> Result<(), FoldError> {
-        if a.minutes > HOUR_MINUTES_MAX {
+    fn take_hour(&mut self, id: StatementId, mut hour: Box<Hour>, sequence: u64) -> Result<(), FoldError> {
+        match &self.custody {
+            Custody::Open(_) => {}
+            Custody::Empty => return Err(FoldError::NoConsent),
+            Custody::Sealed { next, .. } => return Err(FoldError::Sealed(next.clone())),
+        }
+        if hour.minutes > HOUR_MINUTES_MAX {
             return Err(FoldError::Overflow);
         }
-        let key = (statement.common.issuer.clone(), a.item);
-        let repeat = self.items.contains_key(&key);
-        self.items.entry(key).or_insert(statement.id);
-        self.hours.insert(
-            statement.id,
-            Hour {
-                sequence,
-                issuer: statement.common.issuer.clone(),
-                item: a.item,
-                recorder: a.recorder.name.clone(),
-                activity: a.activity.name.clone(),
-                when: a.when,
-                minutes: a.minutes,
-                grade: a.grade,
-                void: None,
-                corrected: None,
-                corrected_at: [UnixTime(i64::MIN); 4],
-                repeat,
-            },
-        );
+        let first = *self.items.entry((hour.item, hour.issuer.clone())).or_insert(id);
+        hour.sequence = sequence;
+        hour.repeat = first != id;
+        self.hours.insert(id, hour);
         self.grown = true;
         Ok(())
     }
@@ -406,11 +437,11 @@ impl Dossier {
     /// After the first of an item is voided, a later attestation of the same item counts.
     fn restore_repeat(&mut self, voided: StatementId) {
         let Some(hour) = self.hours.get(&voided).filter(|h| !h.repeat) else { return };
-        let key = (hour.issuer.clone(), hour.item);
+        let key = (hour.item, hour.issuer.clone());
         let next = self
             .hours
             .iter()
-            .filter(|(_, h)| h.repeat && h.void.is_none() && h.item == key.1 && h.issuer == key.0)
+            .filter(|(_, h)| h.repeat && h.void.is_none() && h.item == key.0 && h.issuer == key.1)
             .min_by_key(|(_, h)| h.sequence)
             .map(|(id, _)| *id);
         match next {

@@ -250,7 +250,9 @@ pub fn fold(
         }
         for bytes in part {
             let statement = Statement::parse(&bytes)?;
-            dossier.apply(&statement, profile).map_err(|error| LedgerError::Chain { dossier: id, error })?;
+            dossier
+                .take(statement.into(), profile)
+                .map_err(|error| LedgerError::Chain { dossier: id, error })?;
         }
     }
     if dossier.head() != record.head {

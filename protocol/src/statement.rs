@@ -7,6 +7,9 @@
 pub mod attestation;
 pub mod body;
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 pub use attestation::{Activity, Attestation, Code, EntryWay, Grade, Place, Recorder, When};
@@ -19,7 +22,7 @@ use crate::cbor::{self, CborError, Fields, MapBuilder};
 use crate::cose::{self, CoseError, Sign1, Typ};
 use crate::day::UnixTime;
 use crate::id::{DossierId, Salt, StatementId};
-use crate::key::{KeyEntry, SignError, Signer};
+use crate::key::{KeyEntry, KeyId, SignError, Signer};
 use crate::name::NodeName;
 
 /// Largest statement in bytes: a value of the store and a frame of the bulk stream are 64 KiB, a
@@ -89,8 +92,38 @@ pub struct Statement {
     pub common: Common,
     /// The fact itself.
     pub body: Body,
+    /// `typ` as signed, of a kind that has no word here.
+    foreign_word: Option<String>,
     bytes: Vec<u8>,
-    sign1: Sign1,
+    envelope: Envelope,
+}
+
+/// Where the signed parts lie in the bytes of a statement. A dossier of ten thousand is checked in
+/// one go, and a second copy of every part is what the caches have no room for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Envelope {
+    alg: i64,
+    kid: KeyId,
+    protected: Range<usize>,
+    payload: Range<usize>,
+}
+
+impl Envelope {
+    /// Bytes after the payload: the head of the signature and the signature.
+    const TAIL: usize = 2 + 64;
+
+    /// Finds the parts in bytes that are a deterministic COSE_Sign1: tag and array take two bytes,
+    /// the protected map is first (its head says its length), payload and signature are last.
+    fn locate(bytes: &[u8], payload_len: usize, alg: i64, kid: KeyId) -> Option<Self> {
+        let protected = match bytes.get(2..4)? {
+            [short @ 0x40..=0x57, _] => 3..3 + usize::from(short - 0x40),
+            [0x58, long] => 4..4 + usize::from(*long),
+            _ => return None,
+        };
+        let end = bytes.len().checked_sub(Self::TAIL)?;
+        let payload = end.checked_sub(payload_len)?..end;
+        (protected.end < payload.start).then_some(Self { alg, kid, protected, payload })
+    }
 }
 
 /// `typ` word of a kind number, `yunling/kind-n` for kinds unknown here.
@@ -109,17 +142,17 @@ impl Statement {
         let word = typ_word(kind);
         let aad = format!("{word}/1");
         let bytes = cose::sign1(signer, &Typ::Text(word), aad.as_bytes(), &payload)?;
-        let signature = bytes.last_chunk::<64>().copied().unwrap_or([0; 64]);
-        let sign1 = Sign1 {
-            protected: Vec::new(),
-            alg: signer.alg(),
-            kid: signer.kid(),
-            typ: None,
-            unprotected: std::collections::BTreeMap::new(),
-            payload: Vec::new(),
-            signature,
-        };
-        Ok(Self { id: id_of(&bytes), common: common.clone(), body: body.clone(), bytes, sign1 })
+        let envelope = Envelope::locate(&bytes, payload.len(), signer.alg(), signer.kid())
+            .ok_or_else(|| SignError("an envelope of another shape".into()))?;
+        let foreign_word = None;
+        Ok(Self {
+            id: id_of(&bytes),
+            common: common.clone(),
+            body: body.clone(),
+            foreign_word,
+            bytes,
+            envelope,
+        })
     }
 
     /// Parses received bytes; the signature is not checked yet.
@@ -158,7 +191,14 @@ impl Statement {
         } else {
             Body::Unknown { kind, version }
         };
-        Ok(Self { id: id_of(bytes), common, body, bytes: bytes.to_vec(), sign1 })
+        let Some(envelope) = Envelope::locate(bytes, sign1.payload.len(), sign1.alg, sign1.kid) else {
+            return Err(CborError::Shape("the parts of a COSE_Sign1 in their places are expected").into());
+        };
+        let foreign_word = match sign1.typ {
+            Some(Typ::Text(word)) if !known => Some(word),
+            _ => None,
+        };
+        Ok(Self { id: id_of(bytes), common, body, foreign_word, bytes: bytes.to_vec(), envelope })
     }
 
     /// Checks the signature against the issuer's candidate keys.
@@ -166,14 +206,18 @@ impl Statement {
         &self,
         keys: impl IntoIterator<Item = &'k KeyEntry>,
     ) -> Result<&'k KeyEntry, StatementError> {
-        if self.sign1.protected.is_empty() {
-            // Made here and never parsed: look at the bytes as a receiver would.
-            return Statement::parse(&self.bytes)?.verify(keys);
-        }
-        let Some(Typ::Text(word)) = &self.sign1.typ else {
-            return Err(StatementError::Typ(self.body.kind()));
+        let word = match &self.foreign_word {
+            Some(word) => Cow::Borrowed(word.as_str()),
+            None => Cow::Owned(typ_word(self.body.kind())),
         };
-        Ok(self.sign1.verify(format!("{word}/1").as_bytes(), keys)?)
+        let Envelope { alg, kid, protected, payload } = &self.envelope;
+        let (_, signature) = self.bytes.split_last_chunk::<64>().ok_or(CoseError::BadSignature)?;
+        let message = cose::sig_structure(
+            &self.bytes[protected.clone()],
+            format!("{word}/1").as_bytes(),
+            &self.bytes[payload.clone()],
+        );
+        Ok(cose::verify(*alg, kid, &message, signature, keys)?)
     }
 
     /// The signed bytes, exactly as received or made.

@@ -35,21 +35,39 @@ impl MapBuilder {
 }
 
 /// Takes typed fields out of a map by integer label; [`Fields::finish`] refuses what is left.
+///
+/// The fields lie in a row in canonical order, and a body asks for its labels in the same order:
+/// the next field asked for is nearly always the next one in the row.
 #[derive(Debug)]
-pub struct Fields(BTreeMap<Value, Value>);
+pub struct Fields {
+    row: Vec<(Value, Option<Value>)>,
+    next: usize,
+}
 
 impl Fields {
     /// Opens a map value.
     pub fn open(value: Value) -> Result<Self, CborError> {
         match value {
-            Value::Map(map) => Ok(Self(map)),
+            Value::Map(map) => Ok(Self {
+                row: map.into_iter().map(|(label, value)| (label, Some(value))).collect(),
+                next: 0,
+            }),
             _ => Err(CborError::Shape("a map is expected")),
         }
     }
 
     /// Takes `label` if present.
     pub fn opt(&mut self, label: i64) -> Option<Value> {
-        self.0.remove(&int(label))
+        let asked = int(label);
+        if let Some((found, value)) = self.row.get_mut(self.next)
+            && *found == asked
+        {
+            self.next += 1;
+            return value.take();
+        }
+        let at = self.row.iter().position(|(found, _)| *found == asked)?;
+        self.next = at + 1;
+        self.row[at].1.take()
     }
 
     /// Takes `label`, which must be present.
@@ -125,7 +143,7 @@ impl Fields {
 
     /// Refuses fields that nobody took.
     pub fn finish(self) -> Result<(), CborError> {
-        match self.0.into_iter().next() {
+        match self.row.into_iter().find(|(_, value)| value.is_some()) {
             None => Ok(()),
             Some((Value::Integer(n), _)) => Err(CborError::UnknownField(n.to_string())),
             Some(_) => Err(CborError::UnknownField("not an integer".to_owned())),

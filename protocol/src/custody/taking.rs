@@ -7,7 +7,7 @@ use super::giving::clear_outbox;
 use super::record::{Loaded, staged_key};
 use super::{Action, Input, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, plain_content, step};
 use crate::day::UnixTime;
-use crate::dossier::{Custody, Dossier};
+use crate::dossier::{Custody, Dossier, Entry};
 use crate::fresh::Fresh;
 use crate::id::{ChainHead, TransferId};
 use crate::key::Role;
@@ -230,8 +230,8 @@ impl<'a> CopyCheck<'a> {
     }
 
     /// Takes the next verified statement. `Err` is the reason code.
-    pub fn take(&mut self, statement: &Statement) -> Result<(), &'static str> {
-        self.dossier.apply(statement, self.profile).map_err(|e| e.code())?;
+    pub fn take(&mut self, entry: Entry) -> Result<(), &'static str> {
+        self.dossier.take(entry, self.profile).map_err(|e| e.code())?;
         match self.kept {
             Some((length, head)) if self.dossier.length() == length && self.dossier.head() != head => {
                 Err("transfer-copy-forks")
@@ -378,7 +378,7 @@ fn promote(
     for one in &bytes {
         // Checked before the accept; parsed again because the disk is not believed.
         let statement = Statement::parse(one).map_err(|e| DecideError::Rule(e.code()))?;
-        dossier.apply(&statement, office.profile)?;
+        dossier.take(statement.into(), office.profile)?;
     }
     let mut appender = Appender::adopt(books, dossier, office.profile)?;
     appender.append(seal)?;

@@ -83,7 +83,7 @@ impl World {
         statements: &[Statement],
     ) -> Result<Dossier, &'static str> {
         let mut check = taking::CopyCheck::begin(&self.office(at), &self.desks[at], t).unwrap();
-        statements.iter().try_for_each(|s| check.take(s))?;
+        statements.iter().try_for_each(|s| check.take(s.clone().into()))?;
         check.finish()
     }
 
