@@ -230,20 +230,25 @@ pub(crate) fn verify_in_order<T: From<Statement> + Send>(
     statements: &[Vec<u8>],
     mut each: impl FnMut(T) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let piece = |bytes: &[Vec<u8>]| {
-        let mut parsed = Vec::with_capacity(bytes.len());
-        for one in bytes {
-            parsed.push(Statement::parse(one).map_err(|e| Refusal::new(e.code()).with("cause", &e))?);
-        }
-        for statement in &parsed {
-            taking::check_copied(office.members, statement, office.trial, office.now)
-                .map_err(|code| Refusal::new(code).with("issuer", &statement.common.issuer))?;
-        }
-        Ok(parsed.into_iter().map(T::from).collect())
-    };
-    let verified: Vec<Result<Vec<T>, Refusal>> = statements.par_chunks(VERIFY_PIECE).map(piece).collect();
+    let verified: Vec<Result<Vec<T>, Refusal>> =
+        statements.par_chunks(VERIFY_PIECE).map(|piece| verify_piece(office, piece)).collect();
     for piece in verified {
         piece?.into_iter().try_for_each(&mut each)?;
     }
     Ok(())
+}
+
+/// A function of its own for the optimizer too: grown together with the walk over the cores, the
+/// same work took 7 % longer.
+#[inline(never)]
+fn verify_piece<T: From<Statement>>(office: &Office<'_>, piece: &[Vec<u8>]) -> Result<Vec<T>, Refusal> {
+    let mut parsed = Vec::with_capacity(piece.len());
+    for bytes in piece {
+        parsed.push(Statement::parse(bytes).map_err(|e| Refusal::new(e.code()).with("cause", &e))?);
+    }
+    for statement in &parsed {
+        taking::check_copied(office.members, statement, office.trial, office.now)
+            .map_err(|code| Refusal::new(code).with("issuer", &statement.common.issuer))?;
+    }
+    Ok(parsed.into_iter().map(T::from).collect())
 }
