@@ -101,9 +101,9 @@ pub fn check(
     }
     let mut flags = Vec::new();
     let day = attestation.when.first_day();
-    let same_day = |h: &&Box<Hour>| h.void.is_none() && !h.repeat && h.when.first_day() == day;
+    let same_day = |h: &&Hour| h.void.is_none() && !h.repeat && h.when.first_day() == day;
     let others: Vec<&Hour> =
-        dossier.map(|d| d.hours().values().filter(same_day).map(Box::as_ref).collect()).unwrap_or_default();
+        dossier.map(|d| d.hours().values().map(Box::as_ref).filter(same_day).collect()).unwrap_or_default();
     let sum = others.iter().map(|h| h.minutes.0).sum::<u64>() + attestation.minutes.0;
     if overlaps(attestation.when, &others) {
         flags.push("overlap");
