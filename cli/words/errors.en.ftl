@@ -12,8 +12,8 @@ error-internal = The program failed inside: { $cause }. Look whether the act was
 ## Home and configuration
 
 error-home-missing = This folder is no node's home: { $cause }. Run `yunling init` first, or name it with --home
-error-home-exists = { $path } is a node's home already and init never overwrites one. Use it, or choose an empty folder
-error-home-not-empty = { $path } is not empty and init makes a home only in an empty folder. Choose another one
+error-home-exists = { $path } is a node's home already; neither init nor restore overwrites one. Use it, or choose an empty folder
+error-home-not-empty = { $path } is not empty and a home is made only in an empty folder. Choose another one
 error-home-io = The home cannot be read or written: { $cause }. Check that it exists, its rights and the free space
 error-home-identity = Name and trial mark are fixed at init (stored { $stored }, now { $now }). Put config.toml back
 error-config-io = The configuration cannot be read: { $cause }. Check that the file exists and its rights
@@ -276,3 +276,26 @@ error-private-number-hidden = An identity or telephone number in the text was hi
 
 help-arg-help = Show the help of this command
 help-arg-version = Show the version
+error-backup-copy = The backup is made but could not be copied to { $path }: { $cause }. Check that the second folder exists, is mounted and has room; the next run tries again
+error-backup-damaged = { $path } is cut or changed ({ $what }) and nothing of it was used. Take another copy of it, or an older backup
+error-backup-exists = { $path } exists already and a backup never overwrites a file. Name another one
+error-backup-foreign = { $path } was signed by other keys than this node's (it says { $node }). Take a backup that this node made
+error-backup-form = { $path } is not a backup of Yunling. Check whether it is the right file
+error-backup-identity = { $path } holds no identity that opens backups: { $cause }. Give the file with the line AGE-SECRET-KEY-1… from the safe
+error-backup-identity-wrong = This identity does not open { $path }. Give the one that init (or backup new-key) printed before the backup was made
+error-backup-io = The backup cannot use { $path }: { $cause }. Check that the folder exists, may be written and has room
+error-backup-newer = { $path } has format version { $version }, this program knows { $known }. Install the newer version of Yunling and restore with it
+error-backup-passphrase = No passphrase can be read from { $path }: { $cause }. Put it into the first line of the file
+error-backup-passphrase-short = The passphrase has fewer than { $min } characters and could be guessed. Choose a longer one
+error-backup-passphrase-wrong = { $path } is closed with a passphrase, and this is not it. Give the right one with --passphrase-file
+error-backup-recipient = { $path } cannot be used: { $cause }. Make a new key with yunling backup new-key
+error-backup-recipient-missing = There is no key to encrypt backups to ({ $path }). Make one with yunling backup new-key and put the identity it prints into the safe
+error-backup-running = Another backup is being made. Wait for it to end
+error-backup-unlock = A backup opens only with a key. Give --identity FILE (from the safe) or --passphrase-file FILE
+error-erasures-damaged = Line { $line } of the list of erasures { $path } cannot be read; going on could bring back erased data. Compare it with the list in another backup, mend it, try again
+error-erasures-io = The list of erasures { $path } cannot be used: { $cause }. Check that the folder exists and may be written, or name another place in [backup] erasures
+error-restore-io = The restore cannot use { $path }: { $cause }. Check the disk and the rights, then run the same command again: it begins anew
+error-restore-new-peers = Say which peers were accepted after the backup was made: --new-peer NODE for each, or --no-new-peers. The backup does not know them, but they may hold records and seals of this node that it has forgotten; without them two offices could keep one dossier
+error-restore-other = { $path } holds a half-finished restore of another backup. Go on with that one, or choose an empty folder
+error-restore-profile-key = The configuration puts the profile key at { $path }, where another key lies. Move that one away, then try again
+error-restore-running = Another restore works in { $path }. Wait for it to end

@@ -12,8 +12,8 @@ error-internal = 程序内部出错：{ $cause }。没有确认的操作请重�
 ## 节点目录与配置
 
 error-home-missing = 该目录不是节点目录：{ $cause }。请先运行 yunling init，或用 --home 指明
-error-home-exists = { $path } 已经是节点目录，init 不会覆盖。请直接使用，或另选一个空目录
-error-home-not-empty = { $path } 不是空目录，init 只在空目录中建立节点。请另选一个目录
+error-home-exists = { $path } 已经是节点目录，init 与 restore 都不会覆盖。请直接使用，或另选一个空目录
+error-home-not-empty = { $path } 不是空目录，节点只建立在空目录中。请另选一个目录
 error-home-io = 节点目录无法读写：{ $cause }。请检查目录是否存在、权限和磁盘空间
 error-home-identity = 节点名称和试用标记在 init 时确定，不可更改（原为 { $stored }，现为 { $now }）。请改回 config.toml
 error-config-io = 配置文件无法读取：{ $cause }。请检查文件是否存在和权限
@@ -276,3 +276,26 @@ error-private-number-hidden = 文字中的证件或电话号码已隐去，声�
 
 help-arg-help = 显示本命令的帮助
 help-arg-version = 显示版本
+error-backup-copy = 备份已完成，但未能复制到 { $path }：{ $cause }。请检查第二存放处是否存在、已挂载且有空间；下次会再试
+error-backup-damaged = { $path } 不完整或已被改动（{ $what }），未使用其中任何内容。请换一份副本或更早的备份
+error-backup-exists = { $path } 已存在，备份不会覆盖文件。请另指定一个
+error-backup-foreign = { $path } 不是本节点的密钥所签（其中写明 { $node }）。请使用本节点的备份
+error-backup-form = { $path } 不是云岭的备份文件。请检查是否选错文件
+error-backup-identity = { $path } 中没有备份私钥：{ $cause }。请给出保险柜中含 AGE-SECRET-KEY-1… 一行的文件
+error-backup-identity-wrong = 该私钥打不开 { $path }。请使用备份之前 init（或 backup new-key）显示的私钥
+error-backup-io = 备份无法使用 { $path }：{ $cause }。请检查目录是否存在、可写且有空间
+error-backup-newer = { $path } 的格式版本为 { $version }，本程序只支持 { $known }。请安装新版云岭后再恢复
+error-backup-passphrase = 无法从 { $path } 读取口令：{ $cause }。请把口令写在文件首行
+error-backup-passphrase-short = 口令少于 { $min } 个字符，容易被猜出。请换更长的口令
+error-backup-passphrase-wrong = { $path } 由口令加密，给出的不是该口令。请用 --passphrase-file 给出正确口令
+error-backup-recipient = { $path } 不能使用：{ $cause }。请用 yunling backup new-key 生成新密钥
+error-backup-recipient-missing = 没有备份加密公钥（{ $path }）。请用 yunling backup new-key 生成，并把显示的私钥存入保险柜
+error-backup-running = 正在进行另一次备份。请等它结束
+error-backup-unlock = 打开备份需要密钥。请给出 --identity 文件（保险柜中）或 --passphrase-file 文件
+error-erasures-damaged = 删除清单 { $path } 第 { $line } 行无法读取，继续可能使已删除的数据恢复。请与其他备份中的清单核对修正后重试
+error-erasures-io = 无法使用删除清单 { $path }：{ $cause }。请检查目录是否存在且可写，或在 [backup] erasures 中另指定位置
+error-restore-io = 恢复无法使用 { $path }：{ $cause }。请检查磁盘与权限，再执行同一命令，会重新开始
+error-restore-new-peers = 请说明备份之后接纳了哪些节点：逐个写 --new-peer 节点，或写 --no-new-peers。备份不认识这些节点，而它们可能持有本节点已遗忘的记录与转出封存；不等它们，同一档案可能由两处同时保管
+error-restore-other = { $path } 中有另一份备份未完成的恢复。请继续恢复那一份，或另选空目录
+error-restore-profile-key = 配置指定的个人信息密钥位置 { $path } 已有另一把密钥。请先移走再试
+error-restore-running = 另一次恢复正在 { $path } 中进行。请等它结束

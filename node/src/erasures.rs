@@ -84,7 +84,8 @@ pub fn read(path: &Path) -> Result<BTreeSet<Erasure>, Refusal> {
     };
     let mut text = String::new();
     file.take(LIST_BYTES_MAX + 1).read_to_string(&mut text).map_err(io(path))?;
-    let damaged = |line: usize| Refusal::new("erasures-damaged").with("path", path.display()).with("line", line);
+    let damaged =
+        |line: usize| Refusal::new("erasures-damaged").with("path", path.display()).with("line", line);
     if text.len() as u64 > LIST_BYTES_MAX {
         return Err(damaged(0));
     }
@@ -104,8 +105,11 @@ pub fn append(path: &Path, erasures: &[Erasure]) -> Result<(), Refusal> {
     let end = end_of_lines(&mut file).map_err(&io)?;
     file.set_len(end).map_err(&io)?;
     file.seek(SeekFrom::Start(end)).map_err(&io)?;
-    let text: String = erasures.iter().map(|e| format!("{e}\n")).collect();
-    file.write_all(text.as_bytes()).map_err(&io)?;
+    let mut text = Vec::new();
+    for erasure in erasures {
+        writeln!(text, "{erasure}").map_err(&io)?;
+    }
+    file.write_all(&text).map_err(&io)?;
     file.sync_all().map_err(&io)?;
     if new && let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         File::open(folder).and_then(|f| f.sync_all()).map_err(&io)?;

@@ -96,7 +96,7 @@ fn writers_do_not_wait_for_a_snapshot() {
         while !stop.load(Ordering::Acquire) && began.elapsed() < Duration::from_secs(20) {
             let one = Instant::now();
             // Never the same bytes twice: an unchanged record is not written at all.
-            let value = format!("{:?}", one);
+            let value = format!("{one:?}");
             store.commit(put(waits.len() as u32, &value)).unwrap();
             waits.push(one.elapsed());
         }
