@@ -150,11 +150,21 @@ fn is_empty(folder: &Path) -> Result<bool, Refusal> {
     }
 }
 
-fn remove_folder(folder: &Path) -> Result<(), Refusal> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io(folder)(e)),
-        _ => Ok(()),
+/// Empties a folder; it may be a mount and stays.
+fn clear(folder: &Path) -> Result<(), Refusal> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io(folder)(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(io(folder))?;
+        let path = entry.path();
+        let is_folder = entry.file_type().map_err(io(&path))?.is_dir();
+        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(io(&path))?;
     }
+    Ok(())
 }
 
 impl Place {
@@ -202,8 +212,8 @@ impl Place {
             return Err(Refusal::new("restore-other").with("path", self.home.display()));
         }
         if again && found == hash {
-            remove_folder(&self.home.join(KEYS))?;
-            remove_folder(&self.store)?;
+            clear(&self.home.join(KEYS))?;
+            clear(&self.store)?;
         }
         let sync = |file: &mut File| {
             file.rewind()?;
