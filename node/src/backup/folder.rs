@@ -15,6 +15,8 @@ use crate::service::Refusal;
 
 /// End of the name of a backup.
 const SUFFIX: &str = ".ylbackup";
+/// Bytes of the moment in the name.
+const STAMP_BYTES: usize = 15;
 /// End of the name of one that is being written.
 const PART_SUFFIX: &str = ".part";
 
@@ -63,18 +65,22 @@ fn names(folder: &Path, node: &NodeName) -> io::Result<Vec<String>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
         Err(e) => return Err(e),
     };
-    let prefix = prefix(node);
     let mut names = Vec::new();
     for entry in entries {
         let Ok(name) = entry?.file_name().into_string() else { continue };
-        let stamp = name.strip_prefix(&prefix).and_then(|n| n.strip_suffix(SUFFIX));
-        // Another node's name may begin with this one's: only the moment may follow.
-        if stamp.is_some_and(|s| s.len() == 15 && s.bytes().all(|b| b.is_ascii_digit() || b == b'-')) {
+        if name.strip_suffix(SUFFIX).is_some_and(|stem| is_own(stem, node)) {
             names.push(name);
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether a name without its end is one that this program gives to backups of the node. Another
+/// node's name may begin with this one's, so nothing but the moment may follow.
+fn is_own(stem: &str, node: &NodeName) -> bool {
+    let stamp = stem.strip_prefix(&prefix(node));
+    stamp.is_some_and(|s| s.len() == STAMP_BYTES && s.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
 }
 
 /// Removes all but the newest `keep`, and never `newest`, which may be older by its clock.
@@ -142,10 +148,10 @@ impl Drop for Unfinished {
 
 /// Removes what killed runs left here.
 pub(super) fn sweep(folder: &Path, node: &NodeName) {
-    let (prefix, suffix) = (prefix(node), format!("{SUFFIX}{PART_SUFFIX}"));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name.to_str().is_some_and(|n| n.starts_with(&prefix) && n.ends_with(&suffix)) {
+        let stem = name.to_str().and_then(|n| n.strip_suffix(PART_SUFFIX)?.strip_suffix(SUFFIX));
+        if stem.is_some_and(|stem| is_own(stem, node)) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -166,4 +172,31 @@ pub(super) fn copy(source: &Path, folder: &Path) -> Result<PathBuf, Refusal> {
     }
     unfinished.finish().map_err(failed)?;
     Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn in_a_shared_folder_only_the_own_files_are_listed_swept_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = NodeName::parse("kunming").unwrap();
+        let other = NodeName::parse("kunming-20").unwrap();
+        let at = |n: i64| UnixTime(1_795_000_000 + n);
+        for n in 0..4 {
+            for node in [&node, &other] {
+                fs::write(folder.path().join(name(node, at(n))), "x").unwrap();
+            }
+        }
+        let part = |node| folder.path().join(format!("{}.part", name(node, at(9))));
+        fs::write(part(&node), "x").unwrap();
+        fs::write(part(&other), "x").unwrap();
+        sweep(folder.path(), &node);
+        assert!(!part(&node).exists() && part(&other).exists());
+        assert_eq!(prune(folder.path(), &node, 2, &name(&node, at(0))).unwrap(), 2);
+        assert_eq!(names(folder.path(), &node).unwrap(), [name(&node, at(0)), name(&node, at(3))]);
+        assert_eq!(names(folder.path(), &other).unwrap().len(), 4);
+    }
 }

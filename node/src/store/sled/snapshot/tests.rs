@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use yunling_protocol::store::{Batch, Key, Put, Snapshot, Store, Table};
+use yunling_protocol::store::{Batch, Key, Put, Read as _, Snapshot, Store, Table};
 
 use super::super::tests::small;
 use super::{Kept, SledStore, Values};
@@ -75,6 +75,65 @@ fn what_was_read_is_forgotten_and_too_much_ends_the_snapshot() {
     assert_eq!(kept.ahead().count(), 1, "behind the cursor nothing is kept");
     kept.keep(&undo(3, super::KEPT_BYTES_MAX));
     assert!(kept.outrun);
+}
+
+/// Four writers move one number between far-apart records in one batch each; a mixture of two
+/// moments would show another sum.
+#[test]
+fn a_batch_of_another_thread_is_in_a_snapshot_wholly_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path(), b"me", small()).unwrap();
+    let keys = 200u32;
+    let value = |n: u64| n.to_be_bytes().to_vec();
+    let mut batch = Batch::default();
+    for n in 0..keys {
+        batch.set(Table::Chain, n.to_be_bytes(), value(1_000));
+    }
+    store.commit(batch).unwrap();
+    let stop = AtomicBool::new(false);
+    let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+    let (moves, seen) = std::thread::scope(|scope| {
+        let mover = |seed: u32| {
+            let (mut dice, mut moves) = (seed | 1, 0u32);
+            while !stop.load(Ordering::Acquire) {
+                dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let (a, b) = ((dice >> 8) % keys, (dice >> 16) % keys);
+                let read = |n: u32| store.get(Table::Chain, &n.to_be_bytes()).unwrap().unwrap();
+                let (from, to) = (read(a), read(b));
+                if a == b || number(&from) == 0 {
+                    continue;
+                }
+                let mut batch = Batch::default();
+                batch.expect_equals(Table::Chain, a.to_be_bytes(), from.clone());
+                batch.expect_equals(Table::Chain, b.to_be_bytes(), to.clone());
+                batch.set(Table::Chain, a.to_be_bytes(), value(number(&from) - 1));
+                batch.set(Table::Chain, b.to_be_bytes(), value(number(&to) + 1));
+                moves += u32::from(store.commit(batch).is_ok());
+            }
+            moves
+        };
+        let movers: Vec<_> = (1..5u32).map(|n| scope.spawn(move || mover(n * 7919))).collect();
+        let seen: Vec<_> = (0..30)
+            .map(|_| {
+                let mut snapshot = store.snapshot().unwrap();
+                let mut sum = 0;
+                loop {
+                    let page = snapshot.next(7).unwrap();
+                    if page.is_empty() {
+                        break sum;
+                    }
+                    let chain = page.iter().filter(|(k, _)| k.table == Table::Chain);
+                    sum += chain.map(|(_, v)| number(v)).sum::<u64>();
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            })
+            .collect();
+        stop.store(true, Ordering::Release);
+        (movers.into_iter().map(|m| m.join().unwrap()).sum::<u32>(), seen)
+    });
+    assert!(moves > 100, "only {moves} moves: the writers did not write");
+    assert!(seen.iter().all(|sum| *sum == u64::from(keys) * 1_000), "{moves} moves, sums {seen:?}");
+    println!("30 snapshots during {moves} batches");
 }
 
 /// How long writers wait while a snapshot is read, against the same without one.
