@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use age::secrecy::ExposeSecret as _;
+use yunling_protocol::citizen_id::CitizenId;
 use yunling_protocol::day::Day;
 use yunling_protocol::id::DossierId;
 use yunling_protocol::ledger;
@@ -18,6 +19,9 @@ use crate::home::Home;
 use crate::person::Person;
 use crate::service::volunteers::{CONSENT_BASIS, consent_to_record};
 use crate::service::{Node, Refusal};
+
+/// Nobody's: born in 1900.
+const NUMBER: &str = "530102190001010019";
 
 struct Office {
     folder: tempfile::TempDir,
@@ -35,7 +39,9 @@ impl Office {
         let identity = folder.path().join("identity.txt");
         std::fs::write(&identity, home.backup_identity.as_ref().unwrap().expose_secret()).unwrap();
         let node = Node::open(Home::open(&path).unwrap()).unwrap();
-        let person = |n| Person { name: format!("测试{n}"), citizen_id: None, contact: None };
+        // The second one can be found by an identity number.
+        let number = |n| (n == 1).then(|| CitizenId::parse(NUMBER).unwrap().0);
+        let person = |n| Person { name: format!("测试{n}"), citizen_id: number(n), contact: None };
         let people = (0..people)
             .map(|n| node.register(&person(n), &consent_to_record(CONSENT_BASIS)).unwrap())
             .collect();
@@ -184,12 +190,16 @@ fn what_was_erased_since_stays_erased() {
     let later = [erase(office.people[1]), Erasure { what: Erased::Statement(statement), day }];
     erasures::append(&list, &later).unwrap();
     let restored = restore_from(&file, office.unlock(), &home).unwrap();
-    assert_eq!(restored.erased, 3);
+    // Two persons, the way to one of them, one statement.
+    assert_eq!(restored.erased, 4);
     let node = Node::open(Home::open(&home).unwrap()).unwrap();
     for (n, id) in office.people.iter().enumerate() {
         let profile = node.get(Table::Profile, id.as_bytes()).unwrap();
         assert_eq!(profile.is_none(), n < 2, "person {n}");
     }
+    let number = CitizenId::parse(NUMBER).unwrap().0;
+    assert_eq!(node.find_by_number(&number).unwrap(), None);
+    assert_eq!(office.node().find_by_number(&number).unwrap(), Some(office.people[1]));
     assert!(node.get(Table::Statement, &chain[0].0).unwrap().is_none());
     assert!(node.get(Table::Statement, &chain[1].0).unwrap().is_some());
     // All of it is in the list beside the home and in the next backup.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use yunling_protocol::store::{Batch, Key, Put, Read as _, Snapshot, Store, Table};
 
+use super::super::state::State;
 use super::super::tests::small;
 use super::{Kept, SledStore, Values};
 
@@ -60,6 +61,22 @@ fn a_snapshot_shows_one_state_whatever_is_written_meanwhile() {
         all(store.snapshot().unwrap().as_mut(), 4096).into_iter().map(|(k, v)| (k.key, v)).collect();
     assert_eq!(now.get(&2u32.to_be_bytes()[..]).map(Vec::as_slice), Some(&b"newer"[..]));
     assert_eq!(now.get(&4u32.to_be_bytes()[..]), None);
+}
+
+#[test]
+fn a_group_that_is_not_durable_yet_is_in_no_snapshot_even_when_it_is_later() {
+    let db = ::sled::Config::new().temporary(true).open().unwrap();
+    for key in [[4, 1], [4, 2]] {
+        db.insert(key, "new").unwrap();
+    }
+    let mut state = State::new(db);
+    state.cover(Values::from([(vec![4, 1], Some(b"old".to_vec())), (vec![4, 2], None)]));
+    assert!(state.begin_snapshot());
+    state.uncover();
+    assert_eq!(state.snapshot_items(9).unwrap(), [(vec![4, 1], b"old".to_vec())]);
+    state.end_snapshot();
+    assert!(state.begin_snapshot());
+    assert_eq!(state.snapshot_items(9).unwrap().len(), 2);
 }
 
 #[test]
