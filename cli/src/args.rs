@@ -69,6 +69,11 @@ pub(crate) enum Verb {
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),
+    /// Backups.
+    #[command(subcommand, arg_required_else_help = true)]
+    Backup(verbs::backup::Verb),
+    /// A home from a backup.
+    Restore(verbs::restore::Args),
     /// Three offices on this machine.
     Demo(crate::demo::Args),
     /// Speeds.

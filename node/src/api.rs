@@ -207,6 +207,7 @@ fn routes() -> Router<Arc<Node>> {
             "/api/v1/delivery/refuse",
             act!(|n, r: Value| n.decide_held(text(&r, "dossier")?, text(&r, "statement")?, false)),
         )
+        .route("/api/v1/backup/create", act!(|n, r| n.create_backup(&r)))
         .route("/api/v1/proof/issue", act!(|n, r| n.issue_proof(&r)))
         .merge(peer_routes())
         .merge(transfer_routes())

@@ -59,6 +59,8 @@ pub struct Node {
     members: RwLock<Known>,
     cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
     counters: Mutex<BTreeMap<&'static str, u64>>,
+    /// Held while a backup is made: one at a time.
+    pub(crate) backup: Mutex<()>,
     pub(crate) outbox_state: Mutex<outbox::Progress>,
     pub(crate) wake: Notify,
     pub(crate) net: std::sync::OnceLock<Net>,
@@ -81,7 +83,7 @@ impl Node {
     /// Opens the office of a home with its embedded store.
     pub fn open(home: Home) -> Result<Self, Refusal> {
         let folder = home.store_folder();
-        let owner = [home.name.as_str().as_bytes(), b"/1"].concat();
+        let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())
             .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
         Self::with_store(home, Arc::new(store))
@@ -105,6 +107,7 @@ impl Node {
             members: RwLock::default(),
             cache: Mutex::default(),
             counters: Mutex::default(),
+            backup: Mutex::default(),
             outbox_state: Mutex::default(),
             wake: Notify::new(),
             net: std::sync::OnceLock::new(),
@@ -229,6 +232,11 @@ impl Node {
         cache.insert(dossier.id(), Arc::new(dossier));
     }
 
+    /// The store, for a snapshot.
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
     pub(crate) fn vault(&self) -> &ProfileVault {
         &self.vault
     }
@@ -269,6 +277,16 @@ impl Books for Node {
     }
 }
 
+/// The owner of a node's store.
+pub(crate) fn owner_of(name: &NodeName) -> Vec<u8> {
+    [name.as_str().as_bytes(), b"/1"].concat()
+}
+
+/// The stored form of a life.
+pub(crate) fn encode_life(life: Life) -> Vec<u8> {
+    [&life.generation.to_be_bytes()[..], &life.mark].concat()
+}
+
 /// What was fixed at `init` must not change in the configuration of a used store.
 fn check_identity(home: &Home, store: &dyn Store) -> Result<(), Refusal> {
     let identity = format!("1|{}|{}", home.name, home.config.node.trial);
@@ -301,7 +319,7 @@ fn load_life(store: &dyn Store) -> Result<Life, Refusal> {
     let life = Life { generation: FIRST_GENERATION, mark };
     let mut batch = Batch::default();
     batch.expect.push(Expect::Absent(key.clone()));
-    batch.put.push(Put::Set(key, [&life.generation.to_be_bytes()[..], &life.mark].concat()));
+    batch.put.push(Put::Set(key, encode_life(life)));
     store.commit(batch)?;
     Ok(life)
 }

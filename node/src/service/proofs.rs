@@ -327,6 +327,7 @@ impl Node {
             "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
             "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
             "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
+            "backup": crate::backup::state::view(&self.home),
         }))
     }
 }
