@@ -38,6 +38,8 @@ pub struct Office<'a> {
     pub profile: &'a Profile,
     /// Policies of single peers; others get the default.
     pub policies: &'a BTreeMap<NodeName, Policy>,
+    /// Restored and not yet told by all its peers what it forgot: nothing may be appended.
+    pub fenced: bool,
     /// A clerk must approve each transfer away.
     pub hold_transfers: bool,
     /// Now.
