@@ -10,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod peer;
 pub(crate) mod proof;
 pub(crate) mod record;
+pub(crate) mod recovery;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod status;
@@ -85,6 +86,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Dossier(verb) => dossier::run(verb, context).await,
         Verb::Transfer(verb) => transfer::run(verb, context).await,
         Verb::Delivery(verb) => delivery::run(verb, context).await,
+        Verb::Recovery(verb) => recovery::run(verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,
         Verb::Restore(args) => restore::run(args, context).await,

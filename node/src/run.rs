@@ -61,6 +61,9 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
     // Set once: the node was opened a moment ago.
     let _ = node.net.set(net.clone());
     node.reload_members()?;
+    let asking = node.clone();
+    let asked = tokio::task::spawn_blocking(move || asking.ask_peers()).await;
+    asked.map_err(|e| Refusal::new("internal").with("cause", e))??;
     let tasks = vec![
         tokio::spawn(node.clone().pump()),
         tokio::spawn(keep_peers(node.clone(), net)),

@@ -5,18 +5,18 @@
 //! batch, so that no home ever opens unfenced. A run that was killed leaves a mark that names its
 //! backup; the same command begins it again from nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use yunling_protocol::cbor::{self, MapBuilder, Value};
 use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
-use yunling_protocol::store::{Batch, Key, Put, Read as _, Store as _, Table, scan_all};
+use yunling_protocol::recovery::fence::{Fence, encode_life, fence_key, life_key};
+use yunling_protocol::store::{Batch, Key, Put, Store as _, Table, scan_all};
 
 use super::file::{Content, Opened};
 use super::folder::Unfinished;
@@ -26,7 +26,7 @@ use crate::clock::random32;
 use crate::config::{CONFIG_FILE, Config};
 use crate::erasures::{self, Erased, Erasure};
 use crate::home::{KEYS, PROFILE_FILE, make_folder, write_secret};
-use crate::service::{Refusal, encode_life, owner_of};
+use crate::service::{Refusal, owner_of};
 use crate::store::sled::OWNER_KEY;
 use crate::store::{Options, SledStore};
 
@@ -36,8 +36,6 @@ const MARK_FILE: &str = "restore.part";
 const LIFE_KEY: &[u8] = b"life";
 /// Key of the fence in [`Table::Meta`].
 pub(super) const FENCE_KEY: &[u8] = b"fence";
-/// Version of the fence's record.
-const FENCE_VERSION: u64 = 1;
 /// Puts and bytes of one batch: half of what a batch may be.
 const BATCH_PUTS: usize = 8_192;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -348,21 +346,21 @@ fn begin_life(folder: &Path, manifest: &Manifest, new_peers: &[NodeName]) -> Res
     let mut mark = [0; 16];
     mark.copy_from_slice(&random32()[..16]);
     let life = Life { generation, mark };
-    let names = new_peers.iter().map(|name| cbor::text(name.as_str())).collect();
-    let fence = MapBuilder::new()
-        .put(1, cbor::int(FENCE_VERSION))
-        .put(2, cbor::int(manifest.made_at.0))
-        .put(3, cbor::int(manifest.life.generation))
-        .put(4, Value::Array(names))
-        .build();
+    let fence = Fence {
+        made_at: manifest.made_at,
+        old_generation: manifest.life.generation,
+        new_peers: new_peers.to_vec(),
+        heard: Vec::new(),
+        cursors: BTreeMap::new(),
+    };
     let mut batch = Batch::default();
-    batch.insert(Table::Meta, LIFE_KEY, encode_life(life));
-    batch.insert(Table::Meta, FENCE_KEY, cbor::encode(&fence));
+    batch.put.push(Put::Set(life_key(), encode_life(life)));
+    batch.put.push(Put::Set(fence_key(), fence.encode()));
     store.commit(batch)?;
     // Read once more as the node will: damage is better met here than at the first start.
     for table in Table::ALL {
         scan_all::<Refusal>(&store, table, b"", |_, _| Ok(()))?;
     }
-    debug_assert!(store.get(Table::Meta, FENCE_KEY).is_ok_and(|f| f.is_some()));
+    debug_assert!(Fence::load(&store).is_ok_and(|f| f.is_some()));
     Ok(life)
 }

@@ -56,6 +56,8 @@ pub struct VolunteerRequest {
 impl Node {
     /// Issues a proof over a dossier held here.
     pub fn issue_proof(&self, request: &ProofRequest) -> Result<Value, Refusal> {
+        // What it would prove may have moved, or been voided, since the backup.
+        self.refuse_fenced()?;
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
         match dossier.custody() {
