@@ -67,7 +67,7 @@ pub(crate) enum Verb {
     #[command(subcommand, arg_required_else_help = true)]
     Delivery(verbs::delivery::Verb),
     /// The fence of a restored node.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Recovery(verbs::recovery::Verb),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]

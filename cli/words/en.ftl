@@ -335,3 +335,23 @@ restore-fenced = New life { $generation }. The node is fenced: start it with `yu
 status-backup = { $hours } h { $minutes } min old
 status-backup-none = none
 status-backup-failed = { $age }; the last run failed ({ $code })
+
+## The fence after a restore
+
+help-recovery = The fence after a restore: whom it waits for, and lifting it when they can never answer
+help-recovery-show = Show who has answered and who is missing
+help-recovery-lift = Lift the fence: name every peer that cannot answer, and why (signed and kept)
+help-arg-without = A peer that cannot answer, may be repeated
+help-arg-why = Reason, kept with the signature
+head-recovery = Restore
+head-recovery-heard = Answered
+head-recovery-missing = Missing
+head-recovery-unknown = Accept the card again
+recovery-fenced = Life { $generation }, fenced: nothing is recorded, moved or proven until every peer has answered
+recovery-open = Life { $generation }, not fenced
+recovery-accept-again = This node does not know peers made since the backup: ask for their cards and accept them again with yunling peer accept
+recovery-lost = Lost by the restore: { $entries } entries and { $dossiers } dossiers that peers saw and that have not come back. Ask the issuers and the volunteers for them
+recovery-double = Alarm: { $count } own seals contradict one another. Call the supervisor now
+recovery-lifted = The fence is lifted without: { $missing }. The act is signed and kept
+recovery-short = fenced, missing: { $missing }
+recovery-short-lost = lost { $entries } entries, { $dossiers } dossiers

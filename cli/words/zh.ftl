@@ -335,3 +335,23 @@ restore-fenced = 新任期 { $generation }。节点处于隔离：请用 yunling
 status-backup = { $hours } 小时 { $minutes } 分钟前
 status-backup-none = 无
 status-backup-failed = { $age }；最近一次失败（{ $code }）
+
+## 恢复后的隔离
+
+help-recovery = 恢复后的隔离：等待哪些节点答复，以及在无法答复时解除
+help-recovery-show = 查看哪些节点已答复、还缺哪些
+help-recovery-lift = 解除隔离：逐个写明无法答复的节点和原因（签名留存）
+help-arg-without = 无法答复的节点，可重复
+help-arg-why = 原因，随签名留存
+head-recovery = 恢复
+head-recovery-heard = 已答复
+head-recovery-missing = 还缺
+head-recovery-unknown = 需重新接受名片
+recovery-fenced = 第 { $generation } 任期，隔离中：对方节点全部答复之前不能登记、转移或出具证明
+recovery-open = 第 { $generation } 任期，未隔离
+recovery-accept-again = 备份之后接纳的节点，本节点已不认识：请向对方索取名片，用 yunling peer accept 再次接受
+recovery-lost = 恢复造成的损失：{ $entries } 条声明、{ $dossiers } 份档案，对方见过而尚未找回。请由签发单位和志愿者补送
+recovery-double = 警报：{ $count } 份自己的封存互相矛盾。请立即联系监督单位
+recovery-lifted = 隔离已解除，未听取：{ $missing }。该操作已签名留存
+recovery-short = 隔离中，还缺：{ $missing }
+recovery-short-lost = 损失 { $entries } 条声明、{ $dossiers } 份档案

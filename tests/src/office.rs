@@ -334,7 +334,8 @@ impl Office {
     /// When it cannot tell.
     pub fn is_custodian(&self, dossier: &str) -> bool {
         let (code, value) = self.json(&["dossier", "show", dossier]);
-        assert!(code == 0 || value["error"]["code"] == "dossier-unknown", "{}: {value}", self.name);
+        let away = ["dossier-unknown", "dossier-moved"].map(|code| value["error"]["code"] == code);
+        assert!(code == 0 || away.contains(&true), "{}: {value}", self.name);
         value["custody"] == format!("held:{}", self.name)
     }
 

@@ -15,3 +15,5 @@ mod kills;
 mod moves;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/restoring.rs"]
+mod restoring;

@@ -37,6 +37,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("transfers-open", text(&answer, "transfers_open")),
         ("held", text(&answer, "held")),
         ("store", out.words.say("status-store", &store)),
+        ("recovery", recovery(out, &answer["recovery"])),
         ("backup", backup(out, &answer["backup"])),
         ("backup-copy", copy(out, &answer["backup"]["copy"])),
     ]);
@@ -48,6 +49,19 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Yes)
+}
+
+/// The fence, and what a restore cost; nothing on a node that never needed either.
+fn recovery(out: &Output, recovery: &Value) -> String {
+    let names: Vec<&str> = crate::show::list(recovery, "missing").iter().filter_map(Value::as_str).collect();
+    if flag(recovery, "fenced") {
+        return out.words.say("recovery-short", &fields([("missing", names.join(" "))]));
+    }
+    let (entries, dossiers) = (number(recovery, "lost_entries"), number(recovery, "lost_dossiers"));
+    if entries + dossiers == 0 {
+        return String::new();
+    }
+    out.words.say("recovery-short-lost", &fields([("entries", entries), ("dossiers", dossiers)]))
 }
 
 /// Age of the newest backup, and why the last run failed.

@@ -236,9 +236,13 @@ impl Node {
         match (answer, &message.content) {
             (
                 Answer::Ok,
-                Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. },
+                Content::Done { .. }
+                | Content::Cancel { .. }
+                | Content::Refuse { .. }
+                | Content::Known { .. },
             )
-            | (Answer::Refused(_), Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. }) => {
+            | (Answer::Refused(_), Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. }) =>
+            {
                 let key = Key::new(Table::Outbox, key);
                 // A newer one in the same place has not been answered.
                 let expect = vec![Expect::Equals(key.clone(), entry.encode())];

@@ -327,6 +327,7 @@ impl Node {
             "generation": self.life().generation,
             "listen": net.map(|n| n.listen_addresses().iter().map(ToString::to_string).collect::<Vec<_>>()),
             "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
+            "recovery": self.recovery()?,
             "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
             "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
             "backup": crate::backup::state::view(&self.home),

@@ -102,14 +102,14 @@ impl Node {
     /// Lifts the fence on the word of an operator, who names every peer that is missing.
     pub fn lift_fence(&self, request: &LiftRequest) -> Result<Value, Refusal> {
         let parse = |text: &String| {
-            NodeName::parse(text).map_err(|_| Refusal::new("node-name").with("value", super::refusal::shown(text)))
+            NodeName::parse(text)
+                .map_err(|_| Refusal::new("node-name").with("value", super::refusal::shown(text)))
         };
         let without: Vec<NodeName> = request.without.iter().map(parse).collect::<Result<_, _>>()?;
         let missing = self.fence_missing()?;
         let mut fresh = fresh();
-        let act = self.act(|office| {
-            fence::lift(office, self, self.vault(), &mut fresh, &without, &request.reason)
-        });
+        let act =
+            self.act(|office| fence::lift(office, self, self.vault(), &mut fresh, &without, &request.reason));
         let act = act.map_err(|e| {
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
             e.about("missing", names.join(" ")).about("max", fence::REASON_BYTES_MAX)

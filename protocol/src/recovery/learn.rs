@@ -255,6 +255,15 @@ fn see(
     Ok(())
 }
 
+/// Whether a peer gave this node a dossier in a later epoch than the store knows: then the release
+/// comes again, and nobody should be sent after an older move.
+pub(crate) fn comes_back(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<bool, LedgerError> {
+    let key = seen_key(dossier);
+    let Some(mark) = read.get(key.table, &key.key)? else { return Ok(false) };
+    let epoch = mark.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
+    Ok(ledger::head_record(read, dossier)?.is_none_or(|record| record.epoch < epoch))
+}
+
 /// What a restore cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Losses {
