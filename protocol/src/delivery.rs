@@ -349,10 +349,6 @@ pub fn answered(
             if !proves(office, dossier, to, next, seals) {
                 return Ok(Next::Later("moved-unproven".into()));
             }
-            if next == office.me {
-                // It came here meanwhile; what was to be delivered is this office's to record.
-                return Ok(Next::Later("moved-back-here".into()));
-            }
             if !office.members.is_active(next) {
                 return Ok(Next::Later(format!("moved-to-unknown-peer: {next}")));
             }

@@ -142,7 +142,12 @@ impl Node {
             Err(error) => return self.refuse_peer(bearer, error.code()),
         };
         let from = message.from.to_string();
-        match self.check_life(&message.from, message.life) {
+        let life = if message.from == self.home.name {
+            Ok(None)
+        } else {
+            self.check_life(&message.from, message.life)
+        };
+        match life {
             // What follows is decided under the life that was just stored.
             Ok(None) => {}
             Ok(Some(seen)) => {

@@ -132,7 +132,8 @@ impl Node {
         let members = self.members();
         let names: Vec<NodeName> =
             members.iter().filter(|m| m.removed_at.is_none()).map(|m| m.card.card.name.clone()).collect();
-        let sends = names.into_iter().filter(|n| *n != self.home.name).map(|name| self.clone().send_to(name));
+        // Also to itself: a delivery follows its dossier, which may have come here.
+        let sends = names.into_iter().map(|name| self.clone().send_to(name));
         futures::future::join_all(sends).await;
     }
 
@@ -145,9 +146,17 @@ impl Node {
             let Some(net) = self.net() else { return };
             let members = self.members();
             let Some(peer) = members.get(&name).and_then(|m| peers::peer_id(&m.card)) else { return };
-            let sent =
-                net.request(peer, Frame::Message(entry.message.clone()).encode(), REQUEST_TIMEOUT).await;
-            let pause = match sent.map(|bytes| Answer::decode(&bytes)) {
+            let answer = if name == self.home.name {
+                let (node, message) = (self.clone(), entry.message.clone());
+                let own = tokio::task::spawn_blocking(move || {
+                    Answer::decode(&node.answer_message(node.home.name.as_str(), &message).encode())
+                });
+                own.await.map_err(|_| crate::net::NetError::Stopped)
+            } else {
+                let frame = Frame::Message(entry.message.clone()).encode();
+                net.request(peer, frame, REQUEST_TIMEOUT).await.map(|bytes| Answer::decode(&bytes))
+            };
+            let pause = match answer {
                 Ok(Ok(answer)) => {
                     let node = self.clone();
                     let (to, key) = (name.clone(), key.clone());
