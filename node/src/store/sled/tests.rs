@@ -10,7 +10,9 @@ use super::*;
 
 mod crash;
 mod cut;
+mod damage;
 mod full;
+mod lost;
 mod steps;
 
 const OWNER: &[u8] = b"owner of tests";
