@@ -14,6 +14,7 @@ mod damage;
 mod full;
 mod lost;
 mod steps;
+mod torn;
 
 const OWNER: &[u8] = b"owner of tests";
 

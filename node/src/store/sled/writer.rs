@@ -55,6 +55,12 @@ impl Writer {
         Self { shared, data_file, tally_file, tally, pending: None }
     }
 
+    /// Has tests look at the data before each sync.
+    #[cfg(test)]
+    pub(super) fn watch(&mut self, before: Box<dyn FnMut() -> std::io::Result<()> + Send>) {
+        self.data_file.before = Some(before);
+    }
+
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
         loop {
@@ -196,7 +202,7 @@ impl Writer {
     }
 
     /// Makes the puts durable, or leaves the store as it was.
-    fn write(&mut self, mut puts: Values) -> Result<(), CommitError> {
+    pub(super) fn write(&mut self, mut puts: Values) -> Result<(), CommitError> {
         let mut undo = Values::new();
         for key in puts.keys() {
             undo.insert(key.clone(), self.stored(key)?);

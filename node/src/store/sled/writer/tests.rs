@@ -124,7 +124,7 @@ fn a_failed_sync_stops_writes_and_keeps_reads() {
     let home = TempDir::new().unwrap();
     let mut store = open(&home);
     let mut writer = writer(&mut store);
-    writer.data_file.before = Some(Box::new(|| Err(std::io::Error::other("no disk"))));
+    writer.watch(Box::new(|| Err(std::io::Error::other("no disk"))));
     let told = writer.write(values(&[("a", Some("new"))])).unwrap_err().to_string();
     assert!(told.contains("no disk"), "{told}");
     assert_eq!(shown(&store), ["aold", "bold"], "a group that the disk may not keep is shown");
