@@ -23,7 +23,7 @@ const CHILD_CASE: &str = "YUNLING_TEST_DAMAGE_CASE";
 
 /// Cases in a usual run; `YUNLING_TEST_LONG` makes it thousands, and `YUNLING_TEST_SEED` begins
 /// elsewhere.
-const CASES: usize = 160;
+const CASES: usize = 80;
 const CASES_LONG: usize = 4000;
 
 /// What a case may take before it counts as hanging: some hundred times what it needs.
