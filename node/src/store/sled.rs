@@ -127,19 +127,14 @@ impl SledStore {
     /// Opens the store in `folder`, making it for `owner` when it is new.
     pub fn open(folder: &Path, owner: &[u8], options: Options) -> Result<Self, OpenError> {
         let home = Home::hold(folder, options)?;
-        let db = home.open()?;
-        let begun = match begin(&home, &db, owner) {
-            Ok(begun) => begun,
-            Err(error) => {
-                state::close(db);
-                return Err(error);
-            }
-        };
+        // From here on a panic of the engine is its last call, also while it is looked at.
+        let state = State::new(home.open()?);
+        let begun = begin(&home, &state, owner)?;
         let owner_key = Key::new(Table::Meta, OWNER_KEY);
         home.room.take_ballast();
         let shared = Arc::new(Shared {
             home,
-            state: RwLock::new(State::new(db)),
+            state: RwLock::new(state),
             queue: Queue::default(),
             health: Mutex::new(Health::Good),
             sick: AtomicBool::new(false),

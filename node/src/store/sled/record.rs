@@ -18,7 +18,8 @@ const VERSION_COUNTED: u8 = 2;
 /// Bytes of the checksum: chance finds a match in one of 2^64 damaged values.
 const CHECK_BYTES: usize = 8;
 
-const HEAD_BYTES: usize = 1 + CHECK_BYTES;
+/// Bytes before the value.
+pub(super) const HEAD_BYTES: usize = 1 + CHECK_BYTES;
 
 /// The key in the tree: the table's number, then the key.
 pub(super) fn raw_key(table: Table, key: &[u8]) -> Vec<u8> {

@@ -7,12 +7,11 @@
 use std::fs::File;
 use std::io;
 
-use ::sled::Db;
 use yunling_protocol::store::Table;
 
 use super::home::Home;
 use super::record::{decode, encode, raw_key};
-use super::state::{Values, guarded};
+use super::state::{Fault, State, Values};
 use super::tally::file::{Found, TallyFile, find};
 use super::tally::{TALLY_KEY, Tally};
 use super::{OWNER_KEY, OpenError};
@@ -52,23 +51,23 @@ pub(super) struct Begun {
 }
 
 /// Checks owner and tally, or makes them when the store is new.
-pub(super) fn begin(home: &Home, db: &Db, owner: &[u8]) -> Result<Begun, OpenError> {
+pub(super) fn begin(home: &Home, state: &State, owner: &[u8]) -> Result<Begun, OpenError> {
     let io = |source| OpenError::Io { path: home.folder().to_path_buf(), source };
     let lost = |why: String| OpenError::Lost { path: home.folder().to_path_buf(), why };
     let mut data_file = DataFile::new(home.data_file()?);
     let found = find(home.folder()).map_err(io)?;
-    let stored = guarded(|| db.get(TALLY_KEY)).map_err(|fault| home.error(&fault))?;
+    let stored = state.call(|db| db.get(TALLY_KEY)).map_err(|fault| home.error(&fault))?;
     let tally = match stored {
         Some(stored) => {
             let tally = Tally::parse(&stored).ok_or_else(|| lost("the tally is damaged".to_owned()))?;
             check_number(&tally, found).map_err(lost)?;
-            check_owner(home, db, owner)?;
-            tally.compare(db).map_err(|fault| home.error(&fault))?.map_err(lost)?;
+            check_owner(home, state, owner)?;
+            met(state, |db| tally.compare(db)).map_err(|fault| home.error(&fault))?.map_err(lost)?;
             tally
         }
         None => {
             check_uncounted(found).map_err(lost)?;
-            first_tally(home, db, owner)?
+            first_tally(home, state, owner)?
         }
     };
     data_file.sync().map_err(io)?;
@@ -77,6 +76,11 @@ pub(super) fn begin(home: &Home, db: &Db, owner: &[u8]) -> Result<Begun, OpenErr
     tally_file.write(&tally).map_err(io)?;
     tally_file.sync().map_err(io)?;
     Ok(Begun { data_file, tally_file, tally })
+}
+
+/// Looks through the whole tree; a panic over it is the engine's last call, as any other.
+fn met<T>(state: &State, look: impl FnOnce(&::sled::Db) -> Result<T, Fault>) -> Result<T, Fault> {
+    state.noted(look(state.db()?))
 }
 
 fn check_number(tally: &Tally, found: Found) -> Result<(), String> {
@@ -104,10 +108,10 @@ fn check_uncounted(found: Found) -> Result<(), String> {
 }
 
 /// Whether the store is the owner's.
-fn check_owner(home: &Home, db: &Db, owner: &[u8]) -> Result<(), OpenError> {
+fn check_owner(home: &Home, state: &State, owner: &[u8]) -> Result<(), OpenError> {
     let path = home.folder().to_path_buf();
     let key = raw_key(Table::Meta, OWNER_KEY);
-    let Some(stored) = guarded(|| db.get(&key)).map_err(|fault| home.error(&fault))? else {
+    let Some(stored) = state.call(|db| db.get(&key)).map_err(|fault| home.error(&fault))? else {
         return Err(OpenError::Damaged { path, why: "it has records but no owner".to_owned() });
     };
     match decode(&key, &stored) {
@@ -118,23 +122,23 @@ fn check_owner(home: &Home, db: &Db, owner: &[u8]) -> Result<(), OpenError> {
 }
 
 /// Makes the owner of a new store, and counts what is there.
-fn first_tally(home: &Home, db: &Db, owner: &[u8]) -> Result<Tally, OpenError> {
+fn first_tally(home: &Home, state: &State, owner: &[u8]) -> Result<Tally, OpenError> {
     let told = |fault| home.error(&fault);
-    if !guarded(|| Ok(db.is_empty())).map_err(told)? {
-        check_owner(home, db, owner)?;
+    if !state.call(|db| Ok(db.is_empty())).map_err(told)? {
+        check_owner(home, state, owner)?;
     }
     TallyFile::make(home.folder())
         .map_err(|source| OpenError::Io { path: home.folder().to_path_buf(), source })?;
     let key = raw_key(Table::Meta, OWNER_KEY);
-    let old = guarded(|| db.get(&key)).map_err(told)?.map(|stored| stored.to_vec());
+    let old = state.call(|db| db.get(&key)).map_err(told)?.map(|stored| stored.to_vec());
     // Written again also where it is, for the version of its form.
     let new = encode(&key, owner);
-    let tally = Tally::of(db).map_err(told)?;
+    let tally = met(state, Tally::of).map_err(told)?;
     let tally =
         tally.after(&Values::from([(key.clone(), old)]), &Values::from([(key.clone(), Some(new.clone()))]));
     let mut batch = ::sled::Batch::default();
     batch.insert(key, new);
     batch.insert(TALLY_KEY, tally.stored());
-    guarded(|| db.apply_batch(batch).and_then(|()| db.flush())).map_err(told)?;
+    state.call(|db| db.apply_batch(batch).and_then(|()| db.flush())).map_err(told)?;
     Ok(tally)
 }

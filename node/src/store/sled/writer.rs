@@ -231,9 +231,15 @@ impl Writer {
         };
         if !undo.iter().all(whole) {
             // A damaged record is about to be replaced. Its own checksum may be what is damaged,
-            // so that only what lies there now can be taken from the sum.
+            // so that only what lies there now can be taken from the sum; all else must be right.
             let state = self.shared.read();
-            let met = state.noted(Tally::of(state.db().map_err(engine)?)).map_err(engine)?;
+            let db = state.db().map_err(engine)?;
+            let compared = state.noted(self.tally.compare(db)).map_err(engine)?;
+            if let Err(why) = compared {
+                state.give_up(&why);
+                return Err(CommitError::Engine(why));
+            }
+            let met = state.noted(Tally::of(db)).map_err(engine)?;
             self.tally = met.numbered_as(&self.tally);
         }
         puts.insert(TALLY_KEY.to_vec(), Some(self.tally.after(undo, puts).stored()));

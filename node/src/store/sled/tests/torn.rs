@@ -160,7 +160,7 @@ fn unsynced_writes_dropped_torn_or_reordered_lose_nothing_that_was_told() {
     let mut store = open(&folder);
     store.shared.queue.close();
     store.writer.take().unwrap().join().unwrap();
-    let begun = begin(&store.shared.home, store.shared.read().db().unwrap(), OWNER).unwrap();
+    let begun = begin(&store.shared.home, &store.shared.read(), OWNER).unwrap();
     let mut writer = Writer::new(Arc::clone(&store.shared), begun);
     let unsynced = Arc::new(Mutex::new(Image::new()));
     let (seen, watched) = (Arc::clone(&unsynced), folder.clone());

@@ -23,7 +23,7 @@ fn writer(store: &mut SledStore) -> Writer {
     store.shared.queue.close();
     store.writer.take().unwrap().join().unwrap();
     let state = store.shared.read();
-    let begun = begin(&store.shared.home, state.db().unwrap(), b"owner").unwrap();
+    let begun = begin(&store.shared.home, &state, b"owner").unwrap();
     drop(state);
     Writer::new(Arc::clone(&store.shared), begun)
 }
