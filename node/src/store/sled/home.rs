@@ -75,6 +75,7 @@ impl Home {
         if !self.engine_folder().exists() {
             self.room_for_new()?;
         }
+        self.drop_half_notes()?;
         let opened = match self.open_engine() {
             Err(fault) if is_full(&fault) && self.room.drop_ballast() => self.open_engine(),
             other => other,
@@ -82,6 +83,26 @@ impl Home {
         let db = opened.map_err(|fault| self.error(&fault))?;
         self.sync().map_err(|e| at(&self.folder, e))?;
         Ok(db)
+    }
+
+    /// Removes notes of the engine that were still being written when its process or the power
+    /// ended. It takes them for the newest ones and then refuses the store; the ones before them
+    /// are removed only when the new ones have got their name.
+    fn drop_half_notes(&self) -> Result<(), OpenError> {
+        let folder = self.engine_folder();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at(&folder, error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|e| at(&folder, e))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                fs::remove_file(&path).map_err(|e| at(&path, e))?;
+            }
+        }
+        Ok(())
     }
 
     // A new store without room for a single batch would only fail later, half made.

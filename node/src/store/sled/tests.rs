@@ -22,6 +22,12 @@ pub(super) fn small() -> Options {
     Options { cache_bytes: 8 * 1024 * 1024, ballast_bytes: 0, ..Options::default() }
 }
 
+/// A folder in memory where there is one, for tests that lay out many disks: their syncs would
+/// only wear the real one.
+fn in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
+
 fn open(folder: &Path) -> SledStore {
     SledStore::open(folder, OWNER, small()).unwrap()
 }

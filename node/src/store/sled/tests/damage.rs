@@ -66,7 +66,7 @@ impl Seen {
 
 #[test]
 fn damage_anywhere_is_told_or_does_no_harm() {
-    let home = TempDir::new().unwrap();
+    let home = in_memory();
     look::make(home.path());
     let long = std::env::var_os("YUNLING_TEST_LONG").is_some();
     let cases = if long { CASES_LONG } else { CASES };
@@ -166,7 +166,7 @@ fn wait(child: &mut Child) -> Result<(), String> {
 fn damaged() -> (TempDir, PathBuf, look::Rows) {
     let made = PathBuf::from(std::env::var_os(CHILD_FOLDER).unwrap());
     let case: u64 = std::env::var(CHILD_CASE).unwrap().parse().unwrap();
-    let home = TempDir::new().unwrap();
+    let home = in_memory();
     let folder = home.path().join("store");
     copy(&made.join("whole"), &folder);
     let done: Damage = damage(&folder, &made.join("older"), &mut Dice(case.wrapping_mul(0x9E37_79B9_7F4A_7C15)));

@@ -138,3 +138,17 @@ fn a_new_store_whose_making_was_cut_off_is_made() {
     drop(open(home.path()));
     open(home.path()).commit(one("a", "1")).unwrap();
 }
+
+#[test]
+fn notes_that_the_engine_had_half_written_do_not_keep_the_store_shut() {
+    let home = filled();
+    for whole in [false, true] {
+        let engine_folder = home.path().join("sled");
+        let notes = fs::read_dir(&engine_folder).unwrap().map(|entry| entry.unwrap().path());
+        let newest = notes.filter(|path| path.to_string_lossy().contains("snap.")).max().unwrap();
+        let bytes = fs::read(&newest).unwrap();
+        let half = if whole { &bytes[..] } else { &bytes[..bytes.len() / 2] };
+        fs::write(engine_folder.join("snap.00000000FFFFFFFF.generating"), half).unwrap();
+        assert_eq!(open(home.path()).get(Table::Head, b"a").unwrap().unwrap(), b"1");
+    }
+}

@@ -101,7 +101,7 @@ struct Counts {
 
 #[test]
 fn unsynced_writes_dropped_torn_or_reordered_lose_nothing_that_was_told() {
-    let home = TempDir::new().unwrap();
+    let home = in_memory();
     let folder = home.path().join("store");
     let long = std::env::var_os("YUNLING_TEST_LONG").is_some();
     let seed = std::env::var("YUNLING_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -161,7 +161,7 @@ fn try_cut(group: &str, disks: [&Image; 2], right: [&Rows; 2], dice: &mut Dice, 
 
 /// Opens a disk that a cut left, and gives its rows, one of the two right ones, and its files then.
 fn open_cut<'a>(disk: &Image, right: [&'a Rows; 2], case: &str) -> (&'a Rows, Image) {
-    let top = TempDir::new().unwrap();
+    let top = in_memory();
     lay(disk, top.path());
     let store = SledStore::open(top.path(), OWNER, small()).unwrap_or_else(|e| panic!("{case}: {e}"));
     let found = rows(&store).unwrap_or_else(|e| panic!("{case}: {e}"));
