@@ -26,6 +26,7 @@ use self::writer::Writer;
 use super::OpenError;
 
 mod home;
+mod notes;
 mod queue;
 mod record;
 mod room;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use ::sled::{Config, Db};
 
-use super::Options;
 use super::room::{REOPEN_FREE_BYTES_MIN, Room};
 use super::state::{Fault, guarded};
+use super::{Options, notes};
 use crate::store::OpenError;
 
 /// Bytes of one segment of the engine. A page is at most twenty values of 64 KiB, and one larger
@@ -75,7 +75,7 @@ impl Home {
         if !self.engine_folder().exists() {
             self.room_for_new()?;
         }
-        self.drop_half_notes()?;
+        self.refresh_notes().map_err(|e| at(&self.folder, e))?;
         let opened = match self.open_engine() {
             Err(fault) if is_full(&fault) && self.room.drop_ballast() => self.open_engine(),
             other => other,
@@ -85,24 +85,23 @@ impl Home {
         Ok(db)
     }
 
-    /// Removes notes of the engine that were still being written when its process or the power
-    /// ended. It takes them for the newest ones and then refuses the store; the ones before them
-    /// are removed only when the new ones have got their name.
-    fn drop_half_notes(&self) -> Result<(), OpenError> {
-        let folder = self.engine_folder();
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(at(&folder, error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(|e| at(&folder, e))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with("snap.") && name.ends_with(".generating") {
-                fs::remove_file(&path).map_err(|e| at(&path, e))?;
-            }
+    /// Brings the engine's notes up to date and onto the disk.
+    ///
+    /// On a disk without room for it the engine is opened all the same: only a cut of the power in
+    /// that very moment would do harm.
+    pub(super) fn refresh_notes(&self) -> io::Result<()> {
+        let Some(lacking) = notes::lacking(&self.folder)? else { return Ok(()) };
+        let needed = lacking.bytes().saturating_add(REOPEN_FREE_BYTES_MIN);
+        if self.room.free_bytes()? < needed {
+            tracing::warn!(needed, "the disk has no room for the notes to be brought up to date first");
+            return Ok(());
         }
-        Ok(())
+        lacking.note(|folder| {
+            if let Err(fault) = guarded(|| self.config(folder).open().map(drop)) {
+                // Usual: pages that the old notes know are not in the copy.
+                tracing::debug!(%fault, "the engine closed the copy");
+            }
+        })
     }
 
     // A new store without room for a single batch would only fail later, half made.
@@ -121,13 +120,17 @@ impl Home {
         File::open(&path).map_err(|e| at(&path, e))
     }
 
-    fn open_engine(&self) -> Result<Db, Fault> {
-        let config = Config::new()
-            .path(self.engine_folder())
+    fn config(&self, folder: &Path) -> Config {
+        Config::new()
+            .path(folder)
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(self.cache_bytes)
             // The writer flushes; a timer of the engine would only write between its groups.
-            .flush_every_ms(None);
+            .flush_every_ms(None)
+    }
+
+    fn open_engine(&self) -> Result<Db, Fault> {
+        let config = self.config(&self.engine_folder());
         let start = Instant::now();
         loop {
             match guarded(|| config.open()) {

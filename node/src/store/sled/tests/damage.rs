@@ -90,7 +90,9 @@ fn damage_anywhere_is_told_or_does_no_harm() {
     table.print();
     assert!(table.wrong.is_empty(), "{} of {cases}: {:#?}", table.wrong.len(), table.wrong);
     let (panics, loses) = (table.count(PLAIN[0]), table.count(PLAIN[1]));
-    println!("{cases} damaged stores: the engine alone panics on {panics} and silently loses rows on {loses}");
+    println!(
+        "{cases} damaged stores: the engine alone panics on {panics} and silently loses rows on {loses}"
+    );
     assert!(panics > cases / 40, "the damage hardly met the engine: {panics} panics in {cases}");
     assert!(loses > cases / 10, "the damage hardly met the engine: {loses} losses in {cases}");
 }
@@ -169,7 +171,8 @@ fn damaged() -> (TempDir, PathBuf, look::Rows) {
     let home = in_memory();
     let folder = home.path().join("store");
     copy(&made.join("whole"), &folder);
-    let done: Damage = damage(&folder, &made.join("older"), &mut Dice(case.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    let done: Damage =
+        damage(&folder, &made.join("older"), &mut Dice(case.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
     println!("\nDAMAGE {done}");
     (home, folder, look::right(&made))
 }

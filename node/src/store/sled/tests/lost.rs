@@ -140,15 +140,20 @@ fn a_new_store_whose_making_was_cut_off_is_made() {
 }
 
 #[test]
-fn notes_that_the_engine_had_half_written_do_not_keep_the_store_shut() {
+fn what_an_opening_left_half_done_does_not_keep_the_store_shut() {
     let home = filled();
-    for whole in [false, true] {
-        let engine_folder = home.path().join("sled");
+    let engine_folder = home.path().join("sled");
+    for half in [true, false] {
+        drop(open(home.path()));
         let notes = fs::read_dir(&engine_folder).unwrap().map(|entry| entry.unwrap().path());
         let newest = notes.filter(|path| path.to_string_lossy().contains("snap.")).max().unwrap();
-        let bytes = fs::read(&newest).unwrap();
-        let half = if whole { &bytes[..] } else { &bytes[..bytes.len() / 2] };
-        fs::write(engine_folder.join("snap.00000000FFFFFFFF.generating"), half).unwrap();
+        let mut bytes = fs::read(&newest).unwrap();
+        bytes.truncate(if half { bytes.len() / 2 } else { bytes.len() });
+        let generating = engine_folder.join("snap.00000000FFFFFFFF.generating");
+        fs::write(&generating, bytes).unwrap();
+        fs::create_dir(home.path().join("opening")).unwrap();
+        fs::write(home.path().join("opening/db"), b"half a copy").unwrap();
         assert_eq!(open(home.path()).get(Table::Head, b"a").unwrap().unwrap(), b"1");
+        assert!(!generating.exists() && !home.path().join("opening").exists());
     }
 }

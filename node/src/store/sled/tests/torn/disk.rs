@@ -14,11 +14,10 @@
 //! *Whole.* The two marks of the file `tally` are the exception: one lies within one sector, and a
 //! sector is written whole or not at all. ATA and NVMe disks give that, and journals rest on it.
 //!
-//! *Names.* What happens in one folder comes onto the disk in its order, up to a point: the three
-//! keep a journal of it. The engine syncs its new notes, renames them to their place and removes the
-//! old ones, without a sync of the folder, so a cut finds the old ones, both, or the new ones,
-//! perhaps with a half-written file beside them, and any of these with any state of the records.
-//! That is more than can happen, as some blanking is synced before the notes are written.
+//! *Names.* A new name is on the disk when its folder was synced. Before that it is there or not,
+//! whatever else is: no file system keeps the writing to one file back until another has its name.
+//! So notes of the engine that are renamed without a sync of the folder may be missing though
+//! what was blanked after them is blank; the store therefore makes and syncs them itself first.
 //!
 //! Bits that rot, sectors that go blank and files of another day are no power cut: `damage` has
 //! them.
@@ -104,11 +103,10 @@ impl Choice {
 }
 
 /// Where the sectors of `new` begin that `old` has otherwise.
-fn changed(old: &[u8], new: &[u8]) -> Vec<usize> {
+pub(super) fn changed(old: &[u8], new: &[u8]) -> Vec<usize> {
     let differs = |start: usize, len: usize| {
-        let part = |bytes: &'_ [u8]| -> (usize, usize) {
-            (bytes.len().min(start), bytes.len().min(start + len))
-        };
+        let part =
+            |bytes: &'_ [u8]| -> (usize, usize) { (bytes.len().min(start), bytes.len().min(start + len)) };
         let ((a, b), (c, d)) = (part(old), part(new));
         old[a..b] != new[c..d]
     };
@@ -153,35 +151,8 @@ pub(super) fn cut(old: &Image, new: &Image, dice: &mut Dice) -> (Image, String) 
     (image, format!("{choice:?}"))
 }
 
-/// The disk after a second cut, while the store was opened: `old` is what the first one left,
-/// `new` what it was when open.
-pub(super) fn cut_again(old: &Image, new: &Image, dice: &mut Dice) -> (Image, String) {
-    let (mut image, choice) = cut(old, new, dice);
-    let is_notes = |name: &Path| name.to_string_lossy().contains("snap.");
-    let made: Vec<_> = new.iter().filter(|(name, _)| is_notes(name) && !old.contains_key(*name)).collect();
-    let names = match dice.below(4) {
-        0 => "old notes",
-        1 => {
-            for (name, bytes) in made {
-                let half = bytes[..dice.below(bytes.len() as u64 + 1) as usize].to_vec();
-                image.insert(name.with_extension(half_extension(name)), half);
-            }
-            "old notes and half of the new"
-        }
-        2 => {
-            image.extend(made.into_iter().map(|(name, bytes)| (name.clone(), bytes.clone())));
-            "old and new notes"
-        }
-        _ => {
-            image.retain(|name, _| !is_notes(name));
-            image.extend(new.iter().filter(|(name, _)| is_notes(name)).map(|(n, b)| (n.clone(), b.clone())));
-            "new notes"
-        }
-    };
-    (image, format!("{choice} with {names}"))
-}
-
-// `snap.0123` is written as `snap.0123.generating`.
-fn half_extension(name: &Path) -> String {
-    format!("{}.generating", name.extension().unwrap_or_default().to_string_lossy())
+/// The engine's notes in an image.
+pub(super) fn notes(image: &Image) -> Image {
+    let notes = image.iter().filter(|(name, _)| name.to_string_lossy().contains("snap."));
+    notes.map(|(name, bytes)| (name.clone(), bytes.clone())).collect()
 }
