@@ -21,10 +21,10 @@ mod look;
 const CHILD_FOLDER: &str = "YUNLING_TEST_DAMAGE_FOLDER";
 const CHILD_CASE: &str = "YUNLING_TEST_DAMAGE_CASE";
 
-/// Cases in a usual run; `YUNLING_TEST_LONG` makes it thousands, and `YUNLING_TEST_SEED` begins
+/// Cases in a usual run; `YUNLING_TEST_LONG` makes it a thousand, and `YUNLING_TEST_SEED` begins
 /// elsewhere.
 const CASES: usize = 80;
-const CASES_LONG: usize = 4000;
+const CASES_LONG: usize = 1000;
 
 /// What a case may take before it counts as hanging: some hundred times what it needs.
 const CASE_WAIT_MAX: Duration = Duration::from_mins(1);
