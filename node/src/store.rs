@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub mod measure;
 pub mod sled;
 
-pub use sled::{Health, Options, SledStore};
+pub use sled::{Checked, Health, Options, SledStore};
 
 /// Why a store could not be opened. Each message names what to do.
 #[derive(Debug, thiserror::Error)]

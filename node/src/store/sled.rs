@@ -16,6 +16,7 @@ use yunling_protocol::store::{
     Batch, CommitError, Expect, Item, Key, Read, Store, StoreError, Table, check_scan,
 };
 
+pub use self::check::Checked;
 use self::home::Home;
 use self::queue::{Job, Queue, Refused};
 use self::record::{decode, raw_end, raw_key};
@@ -25,6 +26,7 @@ use self::whole::begin;
 use self::writer::Writer;
 use super::OpenError;
 
+mod check;
 mod home;
 mod notes;
 mod queue;

@@ -89,6 +89,11 @@ impl Tally {
         next
     }
 
+    /// Rows of all tables.
+    pub(super) fn rows(&self) -> u64 {
+        self.tables.values().fold(0, |rows, count| rows.saturating_add(count.rows))
+    }
+
     /// These rows under the number of another.
     pub(super) fn numbered_as(self, other: &Self) -> Self {
         Self { number: other.number, ..self }

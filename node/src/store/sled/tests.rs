@@ -8,6 +8,7 @@ use yunling_protocol::store::conformance::{self, Dice, Harness};
 
 use super::*;
 
+mod checked;
 mod crash;
 mod cut;
 mod damage;
