@@ -90,7 +90,17 @@ impl Home {
     /// On a disk without room for it the engine is opened all the same: only a cut of the power in
     /// that very moment would do harm.
     pub(super) fn refresh_notes(&self) -> io::Result<()> {
-        let Some(lacking) = notes::lacking(&self.folder)? else { return Ok(()) };
+        // An engine that was just closed may still be writing; it holds this lock until it is done.
+        let log = match File::open(self.engine_folder().join("db")) {
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let start = Instant::now();
+        while log.try_lock().is_err() && start.elapsed() < LOCK_WAIT_MAX {
+            std::thread::sleep(LOCK_RETRY);
+        }
+        let lacking = notes::lacking(&self.folder, &log)?;
         let needed = lacking.bytes().saturating_add(REOPEN_FREE_BYTES_MIN);
         if self.room.free_bytes()? < needed {
             tracing::warn!(needed, "the disk has no room for the notes to be brought up to date first");

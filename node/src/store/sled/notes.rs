@@ -32,16 +32,10 @@ pub(super) struct Lacking {
     len: u64,
 }
 
-/// Removes what an earlier opening left half done, and finds what the notes lack; `None` for a
-/// store that is new.
-pub(super) fn lacking(store: &Path) -> io::Result<Option<Lacking>> {
+/// Removes what an earlier opening left half done, and finds what the notes lack of the log.
+pub(super) fn lacking(store: &Path, log: &File) -> io::Result<Lacking> {
     remove_copy(store)?;
     let engine = store.join("sled");
-    let log = match File::open(engine.join("db")) {
-        Ok(log) => log,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
     // The engine would take half of its notes for the newest, and refuse the store for them.
     for half in notes(&engine)?.into_iter().filter(|path| place(path).is_none()) {
         fs::remove_file(half)?;
@@ -63,7 +57,7 @@ pub(super) fn lacking(store: &Path) -> io::Result<Option<Lacking>> {
             segments.push(at);
         }
     }
-    Ok(Some(Lacking { store: store.to_path_buf(), segments, len }))
+    Ok(Lacking { store: store.to_path_buf(), segments, len })
 }
 
 impl Lacking {

@@ -21,7 +21,7 @@ mod look;
 const CHILD_FOLDER: &str = "YUNLING_TEST_DAMAGE_FOLDER";
 const CHILD_CASE: &str = "YUNLING_TEST_DAMAGE_CASE";
 
-/// Cases in a usual run; `YUNLING_TEST_LONG` makes it a thousand, and `YUNLING_TEST_SEED` begins
+/// Cases in a usual run; `YUNLING_LONG` makes it a thousand, and `YUNLING_SEED` begins
 /// elsewhere.
 const CASES: usize = 80;
 const CASES_LONG: usize = 1000;
@@ -68,9 +68,9 @@ impl Seen {
 fn damage_anywhere_is_told_or_does_no_harm() {
     let home = in_memory();
     look::make(home.path());
-    let long = std::env::var_os("YUNLING_TEST_LONG").is_some();
+    let long = std::env::var_os("YUNLING_LONG").is_some();
     let cases = if long { CASES_LONG } else { CASES };
-    let seed = std::env::var("YUNLING_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let seed = std::env::var("YUNLING_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let next = AtomicUsize::new(seed);
     let table = Mutex::new(Seen::default());
     thread::scope(|scope| {

@@ -16,7 +16,7 @@ use crate::store::sled::whole::begin;
 
 mod disk;
 
-/// Groups in a usual run, with [`CUTS_OF_GROUP`] cuts in each; `YUNLING_TEST_LONG` makes it more.
+/// Groups in a usual run, with [`CUTS_OF_GROUP`] cuts in each; `YUNLING_LONG` makes it more.
 const GROUPS: usize = 24;
 const GROUPS_LONG: usize = 150;
 const CUTS_OF_GROUP: usize = 4;
@@ -103,8 +103,8 @@ struct Counts {
 fn unsynced_writes_dropped_torn_or_reordered_lose_nothing_that_was_told() {
     let home = in_memory();
     let folder = home.path().join("store");
-    let long = std::env::var_os("YUNLING_TEST_LONG").is_some();
-    let seed = std::env::var("YUNLING_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let long = std::env::var_os("YUNLING_LONG").is_some();
+    let seed = std::env::var("YUNLING_SEED").ok().and_then(|seed| seed.parse().ok());
     let mut dice = Dice(seed.unwrap_or(23));
     let mut watched = Watched::open(&folder);
     let (mut before, mut synced) = (Rows::new(), image(&folder));
