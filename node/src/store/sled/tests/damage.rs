@@ -23,7 +23,7 @@ const CHILD_CASE: &str = "YUNLING_TEST_DAMAGE_CASE";
 
 /// Cases in a usual run; `YUNLING_LONG` makes it a thousand, and `YUNLING_SEED` begins
 /// elsewhere.
-const CASES: usize = 80;
+const CASES: usize = 48;
 const CASES_LONG: usize = 1000;
 
 /// What a case may take before it counts as hanging: some hundred times what it needs.
