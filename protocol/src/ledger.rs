@@ -331,3 +331,25 @@ impl<'p> Appender<'p> {
         (self.batch, self.dossier)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::{Oracle, Store as _};
+
+    #[test]
+    fn bytes_under_an_id_that_is_not_their_hash_are_never_given_out() {
+        let store = Oracle::new();
+        let dossier = DossierId([7; 16]);
+        let id = crate::statement::id_of(b"right");
+        for (bytes, right) in [(b"right", true), (b"wrong", false)] {
+            let mut batch = Batch::new();
+            set(&mut batch, statement_key(dossier, id), bytes.to_vec());
+            store.commit(batch).unwrap();
+            let told = statement(&store, dossier, id);
+            assert_eq!(told.is_ok_and(|found| found.as_deref() == Some(bytes)), right);
+        }
+    }
+}

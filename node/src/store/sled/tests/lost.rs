@@ -71,6 +71,21 @@ fn a_damaged_record_does_not_keep_the_store_shut() {
 }
 
 #[test]
+fn a_damaged_record_does_not_hide_that_another_is_older() {
+    let home = filled();
+    let db = engine(home.path());
+    let key = raw_key(Table::Head, b"a");
+    let mut stored = db.get(&key).unwrap().unwrap().to_vec();
+    stored[3] ^= 1;
+    db.insert(&key, stored).unwrap();
+    let other = raw_key(Table::Head, b"b");
+    db.insert(&other, encode(&other, b"older")).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    assert!(refused(home.path()).contains("table head has other records"));
+}
+
+#[test]
 fn an_older_engine_folder_under_a_newer_tally_is_refused() {
     let home = filled();
     let older = home.path().join("older");
