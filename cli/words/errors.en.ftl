@@ -49,6 +49,7 @@ error-store-io = Data folder { $path } cannot be used: { $cause }. Check that it
 error-store-limit = More was to be written at once than the store takes, nothing was written: { $cause }. Do it in parts
     .bare = More was to be written at once than the store takes; nothing was written. Do it in parts
 error-store-locked = Data folder { $path } is in use by another process. Act through the running node, or stop it first
+error-store-lost = The store in { $path } has fewer or other records than were written, so it is not used: { $cause }. Copy the data folder for the maintainer, check the disk, then restore the last backup into an empty folder
 error-store-owner = Data folder { $path } belongs to another node. Check store.folder in config.toml
 
 ## Cards and peers

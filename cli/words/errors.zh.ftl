@@ -49,6 +49,7 @@ error-store-io = 数据目录 { $path } 无法使用：{ $cause }。请检查目
 error-store-limit = 一次写入的内容超过存储上限，没有写入：{ $cause }。请分成几次
     .bare = 一次写入的内容超过存储上限，没有写入。请分成几次
 error-store-locked = 数据目录 { $path } 正被另一个进程使用。请通过运行中的节点操作，或先停止它
+error-store-lost = { $path } 的存储中，记录少于或不同于写入时，已停止使用：{ $cause }。请复制一份数据目录交给维护人员，检查磁盘，然后把最近的备份恢复到空目录
 error-store-owner = 数据目录 { $path } 属于另一个节点。请检查 config.toml 的 store.folder
 
 ## 名片与对等节点
