@@ -216,6 +216,14 @@ impl Office {
         });
     }
 
+    /// Resident memory of its process in KiB.
+    pub fn rss_kib(&self) -> Option<u64> {
+        let pid = self.child.as_ref()?.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").trim().parse().ok()
+    }
+
     /// Last lines of its log.
     pub fn log_end(&self) -> String {
         let text = std::fs::read_to_string(self.home.with_extension("log")).unwrap_or_default();

@@ -17,3 +17,5 @@ mod moves;
 mod refusals;
 #[path = "e2e/restoring.rs"]
 mod restoring;
+#[path = "e2e/soak.rs"]
+mod soak;
