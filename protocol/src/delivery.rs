@@ -10,6 +10,7 @@ use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Appender, Books, LedgerError};
 use crate::message::{Answer, Content, FUTURE_SECONDS_MAX, Message};
 use crate::minutes::Minutes;
+use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, OutboxKind};
 use crate::policy::{Already, Verdict};
@@ -42,7 +43,7 @@ pub fn receive(
         _ => return Ok(Decision::refused("dossier-unknown")),
     }
     let dossier = books.dossier(id, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
-    if dossier.sequence_of(statement.id).is_some() {
+    if dossier.sequence_of(statement.id).is_some() && !mutants::is(Mutant::ForgottenDedup) {
         return repeat(office, books, fresh, &dossier, &statement);
     }
     if !matches!(

@@ -15,6 +15,7 @@ use crate::ledger::{self, Appender, Books};
 use crate::member::Members;
 use crate::message::{Answer, Content, Message};
 use crate::minutes::Minutes;
+use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
 use crate::profile::Profile;
@@ -86,7 +87,8 @@ pub fn receive(
         return Ok(Decision::refused("transfer-unknown"));
     };
     let t = &mut loaded.transfer;
-    if t.peer != message.from || t.dossier != message.dossier || t.side != Side::Taking {
+    let any_peer = mutants::is(Mutant::SealByEpochAlone) && matches!(message.content, Content::Release { .. });
+    if (t.peer != message.from && !any_peer) || t.dossier != message.dossier || t.side != Side::Taking {
         return Ok(Decision::refused("transfer-other"));
     }
     let input = match &message.content {
@@ -320,6 +322,7 @@ pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Res
         && body.next == *office.me
         && key.dossier_id() == t.dossier
         && body.nullifier == key.nullifier(t.epoch);
+    let right = right || (mutants::is(Mutant::SealByEpochAlone) && body.epoch == t.epoch);
     if right { Ok(seal) } else { Err("seal-mismatch") }
 }
 
