@@ -235,6 +235,19 @@ impl OutboxEntry {
     }
 }
 
+/// Whether an answer ends a custody message of the outbox that no next message of its transfer
+/// would end. A cancel is over when the peer took it or knows of no such move; a peer that only
+/// does not listen now (peering ended, its clock is wrong) would never hear of it otherwise.
+pub fn answer_ends(content: &Content, answer: &Answer) -> bool {
+    match (content, answer) {
+        (Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. }, Answer::Ok) => true,
+        (Content::Cancel { .. } | Content::Refuse { .. }, Answer::Refused(code)) => {
+            code.starts_with("transfer-") || code.starts_with("dossier-")
+        }
+        _ => false,
+    }
+}
+
 /// Key of the secrets of a dossier.
 pub fn secrets_key(dossier: DossierId) -> Key {
     Key::new(Table::Profile, dossier.as_bytes().to_vec())

@@ -10,7 +10,7 @@ use yunling_protocol::ledger::{self, Books as _};
 use yunling_protocol::message::{Answer, Content, Message};
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
-use yunling_protocol::office::{DecideError, Decision, Office};
+use yunling_protocol::office::{self, DecideError, Decision, Office};
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{self, Amount, Claims};
 use yunling_protocol::register::{self, Made};
@@ -292,8 +292,7 @@ fn answered(
                 Next::Later(_) => {}
             }
         }
-        (Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. }, Answer::Ok)
-        | (Content::Cancel { .. } | Content::Refuse { .. }, Answer::Refused(_)) => {
+        (content, answer) if office::answer_ends(content, answer) => {
             let puts = packet.key.iter().map(|key| Put::Delete(key.clone())).collect();
             decided.batches.push(Batch { expect: Vec::new(), put: puts });
         }

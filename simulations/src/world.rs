@@ -291,6 +291,8 @@ impl World {
         for _ in 0..DECISIONS_MAX {
             match self.write_all(at, &decided.batches) {
                 Written::All => {
+                    // The operator may never be told, but the delivery has ended.
+                    self.model.borrow_mut().refused.extend(decided.then.refused);
                     if self.hits(Fault::CrashAfter, self.faults.crash_after) {
                         self.crash(at);
                     } else {
@@ -387,7 +389,6 @@ impl World {
             self.tally.acts += 1;
             model.asked.insert((at, transfer));
         }
-        model.refused.extend(then.refused);
         if let Work::Answer(_, answer) = work {
             self.tally.redirects += u64::from(matches!(answer, Answer::Moved { .. }));
             let ended = matches!(answer, Answer::Receipt(_)) && !decided.batches.is_empty();

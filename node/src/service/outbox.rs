@@ -10,7 +10,7 @@ use yunling_protocol::custody::{Input, Stage, Transfer, leftovers, taking};
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::office::{OutboxEntry, outbox_prefix};
+use yunling_protocol::office::{OutboxEntry, answer_ends, outbox_prefix};
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, CommitError, Key, Put, Read, Table};
 
@@ -209,8 +209,7 @@ impl Node {
             return self.delivered(to, statement, answer);
         }
         match (answer, &message.content) {
-            (Answer::Ok, Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. })
-            | (Answer::Refused(_), Content::Cancel { .. } | Content::Refuse { .. }) => {
+            (answer, content) if answer_ends(content, answer) => {
                 let mut batch = Batch::default();
                 batch.put.push(Put::Delete(Key::new(Table::Outbox, key)));
                 self.commit(batch)?;

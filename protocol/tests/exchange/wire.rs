@@ -5,7 +5,7 @@ use yunling_protocol::custody::{Input, Side, Stage, giving, taking};
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::message::{Answer, Content, Message};
-use yunling_protocol::office::{DecideError, Decision, OutboxEntry};
+use yunling_protocol::office::{DecideError, Decision, OutboxEntry, answer_ends};
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, SCAN_ITEMS_MAX, Table};
 
@@ -125,9 +125,7 @@ impl World {
                 let Ok(decision) = taking::advance(&office, loaded, &input) else { return };
                 decision.batch
             }
-            Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. }
-                if *answer == Answer::Ok =>
-            {
+            content if answer_ends(content, answer) => {
                 let mut batch = Batch::new();
                 batch.expect.push(Expect::Equals(packet.key.clone(), packet.entry.clone()));
                 batch.put.push(Put::Delete(packet.key.clone()));
