@@ -76,6 +76,10 @@ impl World {
                 }
                 Reply::Rows(id, from, rows)
             }
+            // Whoever held a dossier once may send its issuers anywhere; they must not believe it.
+            Reply::Answer(Answer::Moved { .. }) if self.hits(Fault::Lie, self.faults.lie) => {
+                Reply::Answer(self.misled(packet.to))
+            }
             answer @ Reply::Answer(_) => answer,
         };
         if self.hits(Fault::Duplication, self.faults.duplication) {

@@ -12,11 +12,11 @@ use crate::work::{Act, Work};
 use crate::world::{Event, World};
 
 /// Milliseconds of the hostile phase.
-pub(crate) const HOSTILE_MS: u64 = 60_000;
+pub(crate) const HOSTILE_MS: u64 = 45_000;
 /// Pause between moments.
 const MOMENT_MS: u64 = 1_000;
 /// Fewest acts of operators in a run, and how many more there may be.
-const ACTS: (u64, u64) = (12, 12);
+const ACTS: (u64, u64) = (8, 10);
 /// Minutes between the beginnings of two services, one a day.
 const DAY_MINUTES: u64 = 24 * 60;
 /// Most minutes of one service.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use yunling_protocol::custody::Stage;
 use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::id::{DossierId, TransferId};
+use yunling_protocol::id::TransferId;
 use yunling_protocol::message::Answer;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
@@ -23,7 +23,7 @@ use crate::invariants::Violation;
 use crate::model::Model;
 use crate::mutants::Mutant;
 use crate::node::{BEGIN, Cast, NODES_MAX, Node};
-use crate::work::{Act, Decided, Job, Packet, Reply, Work, short};
+use crate::work::{Act, Decided, Job, Packet, Reply, Work};
 
 /// Decisions made again after another write came first (the node does the same).
 const DECISIONS_MAX: u32 = 16;
@@ -422,11 +422,6 @@ impl World {
         self.crash(at);
         self.nodes[at].disk.restore(version);
         self.dirty.insert(at);
-    }
-
-    /// A short name of a dossier for the trace.
-    pub(crate) fn dossier_name(id: DossierId) -> String {
-        short(&id.0)
     }
 }
 
