@@ -280,7 +280,7 @@ fn answered(
     match (&message.content, answer) {
         (Content::Deliver { statement }, _) => {
             let statement = Statement::parse(statement).map_err(|e| DecideError::Rule(e.code()))?;
-            match delivery::answered(office, &message.to, &statement, answer)? {
+            match delivery::answered(office, node, &message.to, &statement, answer)? {
                 Next::Ended(batch) => {
                     decided.then.refused = refusal(answer, statement.id);
                     decided.batches.push(batch);
@@ -305,11 +305,11 @@ fn answered(
     Ok(decided)
 }
 
-/// The statement, when its receipt says that it will not be taken.
+/// The statement, when its delivery ended without it being taken.
 fn refusal(answer: &Answer, id: StatementId) -> Option<StatementId> {
     let Answer::Receipt(bytes) = answer else { return None };
     let receipt = Statement::parse(bytes).ok()?;
-    matches!(receipt.body, Body::Receipt(r) if r.outcome == Outcome::Refused).then_some(id)
+    matches!(receipt.body, Body::Receipt(r) if r.outcome != Outcome::Accepted).then_some(id)
 }
 
 /// A proof of everything counted, as the node makes one.

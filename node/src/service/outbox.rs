@@ -235,7 +235,7 @@ impl Node {
     fn delivered(&self, to: &NodeName, statement: &[u8], answer: &Answer) -> Result<Pause, Refusal> {
         let statement = Statement::parse(statement).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
         let pause = self.act(|office| {
-            Ok(match delivery::answered(office, to, &statement, answer)? {
+            Ok(match delivery::answered(office, self, to, &statement, answer)? {
                 Next::Ended(batch) => (batch, Pause::Ended),
                 Next::Redirected(batch, next) => {
                     tracing::info!(statement = %statement.id, peer = %next, "delivery follows the dossier");

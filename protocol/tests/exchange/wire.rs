@@ -111,7 +111,7 @@ impl World {
         let batch = match &message.content {
             Content::Deliver { statement } => {
                 let statement = Statement::parse(statement).unwrap();
-                match delivery::answered(&office, &message.to, &statement, answer).unwrap() {
+                match delivery::answered(&office, desk, &message.to, &statement, answer).unwrap() {
                     Next::Ended(batch) | Next::Redirected(batch, _) => batch,
                     Next::Later(_) => return,
                 }
