@@ -254,12 +254,7 @@ fn checked_copy(node: &Node, office: &Office<'_>, loaded: &Loaded) -> Result<Dos
     Ok(check.finish()?)
 }
 
-fn push(
-    node: &Node,
-    office: &Office<'_>,
-    id: TransferId,
-    input: &Input,
-) -> Result<Decided, DecideError> {
+fn push(node: &Node, office: &Office<'_>, id: TransferId, input: &Input) -> Result<Decided, DecideError> {
     let loaded = loaded(node, id)?;
     let decision = match loaded.transfer.side {
         Side::Giving => giving::advance(office, node, &PlainVault, &mut node.fresh(), loaded, input)?,

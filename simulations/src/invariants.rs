@@ -71,8 +71,7 @@ impl World {
         if custodians.len() > 1 {
             return violated(ONE_APPENDER, format!("{custodians:?} of {}", short(&id.0)));
         }
-        let lengths: Vec<u64> =
-            self.nodes.iter().map(|n| n.record(id).map_or(0, |r| r.length)).collect();
+        let lengths: Vec<u64> = self.nodes.iter().map(|n| n.record(id).map_or(0, |r| r.length)).collect();
         let known = self.model.borrow().history.get(&id).map_or(0, |h| h.chain.len() as u64);
         let chains: Vec<Vec<Vec<u8>>> = self.nodes.iter().map(|n| n.chain(id)).collect();
         for (at, chain) in chains.iter().enumerate() {
@@ -107,7 +106,10 @@ impl World {
         }
         for statement in &longest[history.chain.len()..] {
             if !history.known.insert(statement.clone()) {
-                return violated(COUNTED_ONCE, format!("{} stands twice in {}", short(statement), short(&id.0)));
+                return violated(
+                    COUNTED_ONCE,
+                    format!("{} stands twice in {}", short(statement), short(&id.0)),
+                );
             }
         }
         history.chain = longest.to_vec();
@@ -121,14 +123,20 @@ impl World {
             if (totals.stated.0, totals.counted.0) != (sums.stated, sums.counted) {
                 let found = format!(
                     "{} at {}: {} of {} minutes counted, the acts give {} of {}",
-                    short(&id.0), node.at, totals.counted.0, totals.stated.0, sums.counted, sums.stated
+                    short(&id.0),
+                    node.at,
+                    totals.counted.0,
+                    totals.stated.0,
+                    sums.counted,
+                    sums.stated
                 );
                 return violated(MINUTES_CONSERVED, found);
             }
         }
-        let lost = model.proofs.iter().find(|p| {
-            p.dossier == id && p.changes == sums.changes && p.minutes > sums.counted
-        });
+        let lost = model
+            .proofs
+            .iter()
+            .find(|p| p.dossier == id && p.changes == sums.changes && p.minutes > sums.counted);
         match lost {
             Some(p) => violated(PROOF_STANDS, format!("{} proven, {} counted", p.minutes, sums.counted)),
             None => Ok(()),
@@ -170,7 +178,8 @@ impl World {
         for id in dossiers {
             let custodians = self.custodians(id);
             let [custodian] = custodians[..] else {
-                let found = format!("{} has {} custodians: {}", short(&id.0), custodians.len(), self.whereabouts(id));
+                let found =
+                    format!("{} has {} custodians: {}", short(&id.0), custodians.len(), self.whereabouts(id));
                 return violated(AGREEMENT, found);
             };
             self.check_rest_of(id, custodian)?;
@@ -199,7 +208,10 @@ impl World {
         for (statement, made) in model.intended.iter().filter(|(_, made)| made.dossier == id) {
             let told = model.acknowledged.contains_key(statement);
             if told && !model.in_history(id, *statement) && !model.refused.contains(statement) {
-                return violated(ACTS_SURVIVE, format!("{} of {} never arrived", short(&statement.0), made.issuer));
+                return violated(
+                    ACTS_SURVIVE,
+                    format!("{} of {} never arrived", short(&statement.0), made.issuer),
+                );
             }
         }
         self.tally.changes += sums.changes as u64;

@@ -9,9 +9,7 @@ use yunling_protocol::custody::{Side, Stage, Transfer};
 use yunling_protocol::id::{DossierId, DossierKey, Salt, StatementId, TransferId};
 use yunling_protocol::message::{Answer, Content, Message};
 use yunling_protocol::minutes::Minutes;
-use yunling_protocol::statement::{
-    Authorisation, Body, Seal, Statement, statement_common,
-};
+use yunling_protocol::statement::{Authorisation, Body, Seal, Statement, statement_common};
 
 use crate::model::Said;
 use crate::samples;

@@ -6,6 +6,7 @@
 //! ([`mutants`]) show that the invariants find what they are for.
 
 pub mod calm;
+pub mod checking;
 pub mod decide;
 pub mod dice;
 pub mod disk;

@@ -13,6 +13,7 @@ use clap::Parser;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use indicatif::{ProgressBar, ProgressStyle};
+use yunling_simulations::checking::{self, Limits};
 use yunling_simulations::faults::Fault;
 use yunling_simulations::mutants::{CAUGHT_WITHIN_SEEDS, Mutant};
 use yunling_simulations::node::Cast;
@@ -49,6 +50,9 @@ struct Args {
     /// 逐个检查所有缺陷是否被发现 · Check that every defect is caught.
     #[arg(long)]
     mutants: bool,
+    /// 模型检查托管状态机 · Model-check the custody machine.
+    #[arg(long)]
+    model: bool,
 }
 
 fn main() -> ExitCode {
@@ -59,9 +63,15 @@ fn main() -> ExitCode {
         Some((name, Some(_))) => return refuse(&needs_feature(name)),
         Some((name, None)) => {
             let known: Vec<&str> = Mutant::ALL.iter().map(|m| m.name()).collect();
-            return refuse(&format!("没有缺陷“{name}” · no defect `{name}`; 可选 known: {}", known.join(", ")));
+            return refuse(&format!(
+                "没有缺陷“{name}” · no defect `{name}`; 可选 known: {}",
+                known.join(", ")
+            ));
         }
     };
+    if args.model {
+        return model(args.jobs);
+    }
     if args.mutants {
         return all_mutants();
     }
@@ -72,13 +82,25 @@ fn main() -> ExitCode {
     }
 }
 
+fn model(jobs: Option<usize>) -> ExitCode {
+    let report = checking::check(Limits::FULL, threads(jobs));
+    print!("{report}");
+    if report.broken.is_empty() && report.never.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn threads(jobs: Option<usize>) -> usize {
+    jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 fn refuse(text: &str) -> ExitCode {
     eprintln!("{text}");
     ExitCode::from(2)
 }
 
 fn needs_feature(name: &str) -> String {
-    format!("缺陷“{name}”需要 --features mutants 编译 · the defect `{name}` needs a build with --features mutants")
+    format!(
+        "缺陷“{name}”需要 --features mutants 编译 · the defect `{name}` needs a build with --features mutants"
+    )
 }
 
 fn one(seed: u64, mutant: Option<Mutant>, trace: bool) -> ExitCode {
@@ -104,7 +126,7 @@ fn bar(length: u64, what: &str) -> ProgressBar {
 }
 
 fn many(args: &Args) -> ExitCode {
-    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let jobs = threads(args.jobs);
     let began = Instant::now();
     let bar = bar(args.seeds, "种子 seeds");
     let summary = run::many(args.from, args.seeds, jobs, |done| bar.set_position(done));

@@ -83,7 +83,9 @@ impl Work {
         match self {
             Work::Message(packet) => format!("hears {} of {}", packet.word, packet.from),
             Work::Answer(packet, answer) => format!("hears back of {}: {}", packet.word, brief(answer)),
-            Work::Stage(id, from, rows) => format!("stages {} rows from {from} of {}", rows.len(), short(&id.0)),
+            Work::Stage(id, from, rows) => {
+                format!("stages {} rows from {from} of {}", rows.len(), short(&id.0))
+            }
             Work::Judge(id) => format!("checks the copy of {}", short(&id.0)),
             Work::Push(id, input) => format!("moves {} on: {input:?}", short(&id.0)),
             Work::Sweep(t) => format!("sweeps after {}", short(&t.id.0)),

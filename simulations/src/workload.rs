@@ -135,7 +135,10 @@ impl World {
     }
 
     /// An acknowledged service, its issuer and what it says.
-    fn some_hour(&self, fits: impl Fn(DossierId, usize) -> bool) -> Option<(StatementId, Said, usize, DossierId)> {
+    fn some_hour(
+        &self,
+        fits: impl Fn(DossierId, usize) -> bool,
+    ) -> Option<(StatementId, Said, usize, DossierId)> {
         let model = self.model.borrow();
         let hours: Vec<_> = model
             .acknowledged
@@ -158,11 +161,8 @@ impl World {
     fn change(&mut self, void: bool) {
         let Some((target, said, at, id)) = self.some_hour(|_, _| true) else { return };
         let Said::Hour { minutes, .. } = said else { return };
-        let act = if void {
-            Act::Void(id, target)
-        } else {
-            Act::Correct(id, target, 1 + self.dice.below(minutes))
-        };
+        let act =
+            if void { Act::Void(id, target) } else { Act::Correct(id, target, 1 + self.dice.below(minutes)) };
         self.submit_act(at, act);
     }
 

@@ -87,7 +87,8 @@ pub fn receive(
         return Ok(Decision::refused("transfer-unknown"));
     };
     let t = &mut loaded.transfer;
-    let any_peer = mutants::is(Mutant::SealByEpochAlone) && matches!(message.content, Content::Release { .. });
+    let any_peer =
+        mutants::is(Mutant::SealByEpochAlone) && matches!(message.content, Content::Release { .. });
     if (t.peer != message.from && !any_peer) || t.dossier != message.dossier || t.side != Side::Taking {
         return Ok(Decision::refused("transfer-other"));
     }

@@ -342,7 +342,8 @@ fn an_issuer_follows_only_seals_that_prove_the_way() {
     let follow = |from: usize, to: usize, seals: Vec<Vec<u8>>| {
         let answer = Answer::Moved { to: world.desks[to].name.clone(), seals };
         let from = &world.desks[from].name;
-        delivery::answered(&world.office(CHUXIONG), &world.desks[CHUXIONG], from, &statement, &answer).unwrap()
+        delivery::answered(&world.office(CHUXIONG), &world.desks[CHUXIONG], from, &statement, &answer)
+            .unwrap()
     };
     let unproven = Next::Later("moved-unproven".into());
     assert!(
