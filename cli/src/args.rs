@@ -66,9 +66,17 @@ pub(crate) enum Verb {
     /// Away records that wait for a person.
     #[command(subcommand, arg_required_else_help = true)]
     Delivery(verbs::delivery::Verb),
+    /// The fence of a restored node.
+    #[command(subcommand)]
+    Recovery(verbs::recovery::Verb),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),
+    /// Backups.
+    #[command(subcommand, arg_required_else_help = true)]
+    Backup(verbs::backup::Verb),
+    /// A home from a backup.
+    Restore(verbs::restore::Args),
     /// Three offices on this machine.
     Demo(crate::demo::Args),
     /// Speeds.

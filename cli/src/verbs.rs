@@ -1,5 +1,6 @@
 //! One file per verb or noun; this one brings the command line to them.
 
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod correct;
 pub(crate) mod delivery;
@@ -9,6 +10,8 @@ pub(crate) mod init;
 pub(crate) mod peer;
 pub(crate) mod proof;
 pub(crate) mod record;
+pub(crate) mod recovery;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod transfer;
@@ -83,7 +86,10 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Dossier(verb) => dossier::run(verb, context).await,
         Verb::Transfer(verb) => transfer::run(verb, context).await,
         Verb::Delivery(verb) => delivery::run(verb, context).await,
+        Verb::Recovery(verb) => recovery::run(verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
+        Verb::Backup(verb) => backup::run(verb, context).await,
+        Verb::Restore(args) => restore::run(args, context).await,
         Verb::Completions(args) => Ok(completions::run(&args, context)),
         // Both were taken before: they end with their own exit code.
         Verb::Demo(_) | Verb::Bench(_) => Ok(Exit::Yes),

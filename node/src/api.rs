@@ -207,6 +207,9 @@ fn routes() -> Router<Arc<Node>> {
             "/api/v1/delivery/refuse",
             act!(|n, r: Value| n.decide_held(text(&r, "dossier")?, text(&r, "statement")?, false)),
         )
+        .route("/api/v1/backup/create", act!(|n, r| n.create_backup(&r)))
+        .route("/api/v1/recovery/show", act!(|n, _: Value| n.recovery()))
+        .route("/api/v1/recovery/lift", act!(|n, r| n.lift_fence(&r)))
         .route("/api/v1/proof/issue", act!(|n, r| n.issue_proof(&r)))
         .merge(peer_routes())
         .merge(transfer_routes())

@@ -177,6 +177,7 @@ impl Bench {
             signer: &self.signer,
             profile: &YUNNAN,
             policies,
+            fenced: false,
             hold_transfers: false,
             now: self.now,
         }

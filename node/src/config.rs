@@ -39,6 +39,9 @@ pub struct Config {
     /// Logs.
     #[serde(default)]
     pub log: LogSection,
+    /// Backups.
+    #[serde(default)]
+    pub backup: BackupSection,
     /// What deliveries are accepted, per peer name; `default` for the others.
     #[serde(default)]
     pub policy: BTreeMap<String, PolicySection>,
@@ -139,6 +142,30 @@ pub enum LogFormat {
     Json,
 }
 
+/// `[backup]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupSection {
+    /// Whether the running node makes one each day.
+    pub daily: bool,
+    /// Hour of the daily run, 0 to 23, China time.
+    pub hour: u8,
+    /// Backups kept in each folder, at least 1.
+    pub keep: u32,
+    /// Folder; empty: `backups` in the home.
+    pub folder: Option<PathBuf>,
+    /// Second folder that each backup is copied to, on another machine.
+    pub copy_to: Option<PathBuf>,
+    /// List of erasures; empty: beside the home, under its name with `.erasures.log`.
+    pub erasures: Option<PathBuf>,
+}
+
+impl Default for BackupSection {
+    fn default() -> Self {
+        Self { daily: true, hour: 3, keep: 14, folder: None, copy_to: None, erasures: None }
+    }
+}
+
 /// `[policy.NAME]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -210,8 +237,19 @@ impl Config {
             Ok(_) => {}
         }
         let text = std::fs::read_to_string(&path).map_err(io)?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads a configuration; `path` is named in errors.
+    pub fn parse(path: PathBuf, text: &str) -> Result<Self, ConfigError> {
         let config: Self =
-            toml::from_str(&text).map_err(|e| ConfigError::Syntax { path, message: e.to_string() })?;
+            toml::from_str(text).map_err(|e| ConfigError::Syntax { path, message: e.to_string() })?;
+        if config.backup.hour > 23 {
+            return Err(value("backup.hour", &config.backup.hour.to_string(), "an hour from 0 to 23"));
+        }
+        if config.backup.keep == 0 {
+            return Err(value("backup.keep", "0", "a number of at least 1"));
+        }
         config.name()?;
         config.division()?;
         config.kind()?;
@@ -287,6 +325,8 @@ pub fn template(name: &NodeName, division: DivisionCode, trial: bool) -> String 
     let title_zh = division.lookup().map(|d| d.name).unwrap_or_default();
     let title_en = division.english().unwrap_or(name.as_str());
     let net = NetSection::default();
+    let backup = BackupSection::default();
+    let (backup_daily, backup_hour, backup_keep) = (backup.daily, backup.hour, backup.keep);
     let listen = net.listen.iter().map(|a| format!("  \"{a}\",")).collect::<Vec<_>>().join("\n");
     format!(
         r#"# 云岭节点配置 · Yunling node configuration
@@ -325,6 +365,20 @@ external = []
 # 转出是否需要工作人员逐笔批准。A clerk approves each transfer away.
 hold_for_clerk = false
 
+[backup]
+# 运行中的节点每天备份一次。The running node makes a backup each day.
+daily = {backup_daily}
+# 每日备份的钟点（0 至 23，北京时间）；错过则开机后补做。Hour of it, China time; a missed one is made up for.
+hour = {backup_hour}
+# 每个目录保留的份数，更早的自动删除。Backups kept in each folder, older ones are removed.
+keep = {backup_keep}
+# 备份目录，默认 home 下的 backups。Folder of the backups.
+# folder = "/var/backups/yunling"
+# 第二存放处，应在另一台机器上（如 NAS）。Second folder, on another machine.
+# copy_to = "/mnt/nas/yunling"
+# 删除清单，默认与 home 并列；须与数据分开保管，恢复时据此再次删除。List of erasures, applied again by a restore.
+# erasures = "/var/lib/yunling/home.erasures.log"
+
 [log]
 # plain 或 json；级别 error warn info debug trace
 format = "plain"
@@ -358,6 +412,9 @@ mod tests {
         let config = Config::load(home.path()).unwrap();
         assert_eq!(config.node.title_zh, "昆明市");
         assert_eq!(config.policies().unwrap().0, Policy::default());
+        let late = text.replace("hour = 3", "hour = 24");
+        std::fs::write(home.path().join(CONFIG_FILE), late).unwrap();
+        assert_eq!(Config::load(home.path()).unwrap_err().code(), "config-value");
         std::fs::write(home.path().join(CONFIG_FILE), text + "\n[net2]\nx = 1\n").unwrap();
         assert_eq!(Config::load(home.path()).unwrap_err().code(), "config-syntax");
     }

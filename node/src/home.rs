@@ -19,11 +19,13 @@ use crate::clock::{Clock, random32};
 use crate::config::{self, CONFIG_FILE, Config, ConfigError};
 
 /// Folder of the keys.
-const KEYS: &str = "keys";
+pub(crate) const KEYS: &str = "keys";
+/// Public key that backups are encrypted to; what opens them is in the safe.
+pub(crate) const RECIPIENT_FILE: &str = "backup.recipient";
 /// Secret of items and the person index.
 const SECRET_FILE: &str = "secret.key";
 /// Key of the profile data.
-const PROFILE_FILE: &str = "profile.key";
+pub(crate) const PROFILE_FILE: &str = "profile.key";
 /// When the keys were made: the beginning of their windows.
 const SINCE_FILE: &str = "since";
 
@@ -123,6 +125,8 @@ pub struct Home {
     pub clock: Clock,
     /// Secrets.
     pub keys: Keys,
+    /// The key that opens backups, known only right after `init`: it is for the safe.
+    pub backup_identity: Option<age::secrecy::SecretString>,
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HomeError {
@@ -130,14 +134,14 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HomeError {
     move |source| HomeError::Io { path, source }
 }
 
-fn write_secret(path: &Path, text: &str) -> Result<(), HomeError> {
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), HomeError> {
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io(path))?;
     file.write_all(text.as_bytes()).map_err(io(path))?;
     file.sync_all().map_err(io(path))
 }
 
-fn make_folder(path: &Path) -> Result<(), HomeError> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), HomeError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io(path))
 }
 
@@ -178,10 +182,12 @@ impl Home {
         write_secret(&keys.join(PROFILE_FILE), &HEXLOWER.encode(&random32()))?;
         let now = Clock::for_home(trial).now();
         write_secret(&keys.join(SINCE_FILE), &now.0.to_string())?;
+        let (identity, recipient) = crate::backup::keys::generate();
+        write_secret(&keys.join(RECIPIENT_FILE), &recipient)?;
         // Last: a half-made home has no configuration and is refused, never half used.
         let file = path.join(CONFIG_FILE);
         std::fs::write(&file, config::template(&node, code, trial)).map_err(io(&file))?;
-        Self::open(path)
+        Ok(Self { backup_identity: Some(identity), ..Self::open(path)? })
     }
 
     /// Opens a home.
@@ -205,7 +211,7 @@ impl Home {
         let keys =
             Keys { seeds, secret: hex32(&folder.join(SECRET_FILE))?, profile: hex32(&profile)?, since };
         let clock = Clock::for_home(config.node.trial);
-        Ok(Self { path: path.to_path_buf(), config, name, clock, keys })
+        Ok(Self { path: path.to_path_buf(), config, name, clock, keys, backup_identity: None })
     }
 
     /// Folder of the store.

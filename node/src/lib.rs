@@ -4,9 +4,11 @@
 //! their effects.
 
 pub mod api;
+pub mod backup;
 pub mod bench;
 pub mod clock;
 pub mod config;
+pub mod erasures;
 pub mod home;
 pub mod net;
 pub mod person;

@@ -61,7 +61,14 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
     // Set once: the node was opened a moment ago.
     let _ = node.net.set(net.clone());
     node.reload_members()?;
-    let tasks = vec![tokio::spawn(node.clone().pump()), tokio::spawn(keep_peers(node.clone(), net))];
+    let asking = node.clone();
+    let asked = tokio::task::spawn_blocking(move || asking.ask_peers()).await;
+    asked.map_err(|e| Refusal::new("internal").with("cause", e))??;
+    let tasks = vec![
+        tokio::spawn(node.clone().pump()),
+        tokio::spawn(keep_peers(node.clone(), net)),
+        tokio::spawn(crate::backup::schedule::daily(node.clone())),
+    ];
     tracing::info!(node = %node.home.name, trial = node.home.config.node.trial, "node runs");
     Ok(Running { node, tasks })
 }

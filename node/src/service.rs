@@ -12,11 +12,13 @@ pub mod outbox;
 pub mod peers;
 pub mod proofs;
 pub mod records;
+pub mod recovery;
 pub mod refusal;
 pub mod transfers;
 pub mod volunteers;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -30,6 +32,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, Decision, Office};
 use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
+use yunling_protocol::recovery::fence::{Fence, decode_life, encode_life, life_key};
 use yunling_protocol::store::{Batch, CommitError, Expect, Item, Key, Put, Read, Store, StoreError, Table};
 
 use crate::clock::random32;
@@ -55,10 +58,13 @@ pub struct Node {
     store: Arc<dyn Store>,
     signer: SoftSigner,
     vault: ProfileVault,
-    life: Life,
+    pub(crate) life: RwLock<Life>,
+    pub(crate) fenced: AtomicBool,
     members: RwLock<Known>,
     cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
     counters: Mutex<BTreeMap<&'static str, u64>>,
+    /// Held while a backup is made: one at a time.
+    pub(crate) backup: Mutex<()>,
     pub(crate) outbox_state: Mutex<outbox::Progress>,
     pub(crate) wake: Notify,
     pub(crate) net: std::sync::OnceLock<Net>,
@@ -81,7 +87,7 @@ impl Node {
     /// Opens the office of a home with its embedded store.
     pub fn open(home: Home) -> Result<Self, Refusal> {
         let folder = home.store_folder();
-        let owner = [home.name.as_str().as_bytes(), b"/1"].concat();
+        let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())
             .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
         Self::with_store(home, Arc::new(store))
@@ -96,15 +102,18 @@ impl Node {
         let vault = ProfileVault::new(&home.keys.profile);
         check_identity(&home, store.as_ref())?;
         let life = load_life(store.as_ref())?;
+        let fenced = Fence::load(store.as_ref())?.is_some();
         let node = Self {
             home,
             store,
             signer,
             vault,
-            life,
+            life: RwLock::new(life),
+            fenced: AtomicBool::new(fenced),
             members: RwLock::default(),
             cache: Mutex::default(),
             counters: Mutex::default(),
+            backup: Mutex::default(),
             outbox_state: Mutex::default(),
             wake: Notify::new(),
             net: std::sync::OnceLock::new(),
@@ -125,7 +134,7 @@ impl Node {
 
     /// This node's life.
     pub fn life(&self) -> Life {
-        self.life
+        *self.life.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Known nodes.
@@ -168,7 +177,8 @@ impl Node {
         let known = self.known();
         let office = Office {
             me: &self.home.name,
-            life: self.life,
+            life: self.life(),
+            fenced: self.fenced(),
             trial: self.home.config.node.trial,
             members: &known.members,
             signer: &self.signer,
@@ -229,6 +239,11 @@ impl Node {
         cache.insert(dossier.id(), Arc::new(dossier));
     }
 
+    /// The store, for a snapshot.
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
     pub(crate) fn vault(&self) -> &ProfileVault {
         &self.vault
     }
@@ -269,6 +284,11 @@ impl Books for Node {
     }
 }
 
+/// The owner of a node's store.
+pub(crate) fn owner_of(name: &NodeName) -> Vec<u8> {
+    [name.as_str().as_bytes(), b"/1"].concat()
+}
+
 /// What was fixed at `init` must not change in the configuration of a used store.
 fn check_identity(home: &Home, store: &dyn Store) -> Result<(), Refusal> {
     let identity = format!("1|{}|{}", home.name, home.config.node.trial);
@@ -288,20 +308,16 @@ fn check_identity(home: &Home, store: &dyn Store) -> Result<(), Refusal> {
 }
 
 fn load_life(store: &dyn Store) -> Result<Life, Refusal> {
-    let key = Key::new(Table::Meta, &b"life"[..]);
+    let key = life_key();
     if let Some(bytes) = store.get(key.table, &key.key)? {
-        let (generation, mark) = bytes
-            .split_first_chunk::<8>()
-            .ok_or_else(|| Refusal::new("store-damaged").with("cause", "node life"))?;
-        let mark = mark.try_into().map_err(|_| Refusal::new("store-damaged").with("cause", "node life"))?;
-        return Ok(Life { generation: u64::from_be_bytes(*generation), mark });
+        return decode_life(&bytes).ok_or_else(|| Refusal::new("store-damaged").with("cause", "node life"));
     }
     let mut mark = [0; 16];
     mark.copy_from_slice(&random32()[..16]);
     let life = Life { generation: FIRST_GENERATION, mark };
     let mut batch = Batch::default();
     batch.expect.push(Expect::Absent(key.clone()));
-    batch.put.push(Put::Set(key, [&life.generation.to_be_bytes()[..], &life.mark].concat()));
+    batch.put.push(Put::Set(key, encode_life(life)));
     store.commit(batch)?;
     Ok(life)
 }

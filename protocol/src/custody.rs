@@ -446,6 +446,14 @@ fn step_taking(t: &mut Transfer, input: &Input, now: UnixTime) -> Result<Vec<Act
             Ok(vec![])
         }
         (Completed, Input::Release { .. } | Input::Resume) => Ok(vec![Action::SendDone]),
+        // Forgotten or dropped because one side was restored, and yet the old custodian had sealed:
+        // custody is here whatever was thought, so the copy is made once more.
+        (Requested | Cancelled, Input::Release { head, count, .. }) => {
+            (t.head, t.count, t.have) = (*head, *count, 0);
+            t.stage = Copying;
+            t.reason = None;
+            Ok(vec![])
+        }
         (Requested | Copying | Checking | Attention, Input::Cancel { reason }) => {
             cancel(t, reason);
             Ok(vec![Action::ClearOutbox, Action::SendCancel(reason.clone()), Action::EraseStaged])

@@ -29,6 +29,9 @@ pub fn receive(
     message: &Message,
     bytes: &[u8],
 ) -> Result<Decision, DecideError> {
+    if office.fenced {
+        return Ok(Decision::answer(Answer::Busy));
+    }
     let statement = match office.members.verify(bytes, office.now, office.trial) {
         Ok(statement) => statement,
         Err(error) => return Ok(Decision::refused(error.code())),
@@ -199,6 +202,9 @@ pub fn decide_held(
     id: StatementId,
     take: bool,
 ) -> Result<Batch, DecideError> {
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
     let key = office::held_key(dossier, id);
     let stored = books.get(key.table, &key.key)?.filter(|b| !b.is_empty());
     let bytes = stored.ok_or(DecideError::Rule("held-unknown"))?;
@@ -413,6 +419,10 @@ pub fn changes(
     };
     if !Statement::parse(&bytes).is_ok_and(|s| s.common.issuer == *office.me) {
         return Ok(Answer::Refused("not-issuer".into()));
+    }
+    if office.fenced {
+        // What it voided and forgot would be missing.
+        return Ok(Answer::Busy);
     }
     let mut out = Vec::new();
     let mut after: Option<Vec<u8>> = None;

@@ -27,6 +27,7 @@ pub mod office;
 pub mod policy;
 pub mod profile;
 pub mod proof;
+pub mod recovery;
 pub mod register;
 pub mod statement;
 pub mod store;

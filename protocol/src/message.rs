@@ -18,6 +18,7 @@ use crate::member::Members;
 use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::name::node_name;
+use crate::recovery::fence::CURSOR_BYTES_MAX;
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
@@ -116,6 +117,22 @@ pub enum Content {
         /// The statement's bytes.
         statement: Vec<u8>,
     },
+    /// Restored node → peer: tell what you know of me since my backup.
+    Recovering {
+        /// When the backup was made, by the clock of the sender.
+        since: UnixTime,
+        /// Where the page begins, as the answer before named it; empty at first.
+        after: Vec<u8>,
+    },
+    /// Peer → restored node: one page of what it knows.
+    Known {
+        /// Where the page begins.
+        after: Vec<u8>,
+        /// Statements signed by the receiver, seals that gave it a dossier, its receipts.
+        items: Vec<Vec<u8>>,
+        /// Where the next page begins; absent on the last one.
+        next: Option<Vec<u8>>,
+    },
 }
 
 impl fmt::Debug for Content {
@@ -138,13 +155,27 @@ impl Content {
             Content::Done { .. } => 7,
             Content::Cancel { .. } => 8,
             Content::Deliver { .. } => 9,
+            Content::Recovering { .. } => 10,
+            Content::Known { .. } => 11,
         }
     }
 
     /// Word for logs.
     pub fn word(&self) -> &'static str {
-        ["request", "offer", "refuse", "pull", "accept", "release", "done", "cancel", "deliver"]
-            [self.number() as usize - 1]
+        const WORDS: [&str; 11] = [
+            "request",
+            "offer",
+            "refuse",
+            "pull",
+            "accept",
+            "release",
+            "done",
+            "cancel",
+            "deliver",
+            "recovering",
+            "known",
+        ];
+        WORDS[self.number() as usize - 1]
     }
 
     fn put(&self, map: MapBuilder) -> MapBuilder {
@@ -165,6 +196,15 @@ impl Content {
                 .put(21, cbor::bytes(key.0))
                 .put_opt(22, profile.as_ref().map(|p| cbor::bytes(p.as_slice()))),
             Content::Deliver { statement } => map.put(20, cbor::bytes(statement.as_slice())),
+            Content::Recovering { since, after } => {
+                map.put(20, cbor::int(since.0)).put(21, cbor::bytes(after.as_slice()))
+            }
+            Content::Known { after, items, next } => {
+                let list: Vec<Value> = items.iter().map(|s| cbor::bytes(s.as_slice())).collect();
+                map.put(20, cbor::bytes(after.as_slice()))
+                    .put_opt(21, (!list.is_empty()).then_some(Value::Array(list)))
+                    .put_opt(22, next.as_ref().map(|n| cbor::bytes(n.as_slice())))
+            }
         }
     }
 
@@ -191,8 +231,32 @@ impl Content {
             7 => Content::Done { head: ChainHead(f.array(20)?), count: f.uint(21)? },
             8 => Content::Cancel { reason: f.text(20, SHORT_TEXT_BYTES_MAX)? },
             9 => Content::Deliver { statement: f.bytes(20, STATEMENT_BYTES_MAX)? },
+            10 => Content::Recovering { since: UnixTime(f.int(20)?), after: f.bytes(21, CURSOR_BYTES_MAX)? },
+            11 => Content::Known {
+                after: f.bytes(20, CURSOR_BYTES_MAX)?,
+                items: f
+                    .list(21, KNOWN_ITEMS_MAX)?
+                    .into_iter()
+                    .map(statement_bytes)
+                    .collect::<Result<_, _>>()?,
+                next: match f.opt(22) {
+                    None => None,
+                    Some(Value::Bytes(bytes)) if bytes.len() <= CURSOR_BYTES_MAX => Some(bytes),
+                    Some(_) => return Err(CborError::WrongType(22)),
+                },
+            },
             _ => return Err(CborError::WrongType(1)),
         })
+    }
+}
+
+/// Most statements in one page: no statement is smaller than 120 bytes.
+const KNOWN_ITEMS_MAX: usize = MESSAGE_BYTES_MAX / 120;
+
+fn statement_bytes(value: Value) -> Result<Vec<u8>, CborError> {
+    match value {
+        Value::Bytes(bytes) if bytes.len() <= STATEMENT_BYTES_MAX => Ok(bytes),
+        _ => Err(CborError::WrongType(21)),
     }
 }
 

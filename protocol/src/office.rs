@@ -38,6 +38,8 @@ pub struct Office<'a> {
     pub profile: &'a Profile,
     /// Policies of single peers; others get the default.
     pub policies: &'a BTreeMap<NodeName, Policy>,
+    /// Restored and not yet told by all its peers what it forgot: nothing may be appended.
+    pub fenced: bool,
     /// A clerk must approve each transfer away.
     pub hold_transfers: bool,
     /// Now.
@@ -239,11 +241,10 @@ impl OutboxEntry {
 /// would end. A cancel is over when the peer took it or knows of no such move; a peer that only
 /// does not listen now (peering ended, its clock is wrong) would never hear of it otherwise.
 pub fn answer_ends(content: &Content, answer: &Answer) -> bool {
-    match (content, answer) {
-        (Content::Done { .. } | Content::Cancel { .. } | Content::Refuse { .. }, Answer::Ok) => true,
-        (Content::Cancel { .. } | Content::Refuse { .. }, Answer::Refused(code)) => {
-            code.starts_with("transfer-") || code.starts_with("dossier-")
-        }
+    let no_more = matches!(content, Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. });
+    match answer {
+        Answer::Ok => no_more || matches!(content, Content::Done { .. }),
+        Answer::Refused(code) => no_more && !matches!(code.as_str(), "peer-unknown" | "clock"),
         _ => false,
     }
 }

@@ -40,6 +40,9 @@ pub fn open_dossier(
     consent: Consent,
     profile_data: Option<Vec<u8>>,
 ) -> Result<(DossierId, Appender<'static>, Batch), DecideError> {
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
     let key = DossierKey(fresh.bytes32());
     let id = key.dossier_id();
     let statement = office.state(fresh, id, &Body::Consent(consent))?;
@@ -101,9 +104,9 @@ pub fn check(
     }
     let mut flags = Vec::new();
     let day = attestation.when.first_day();
-    let same_day = |h: &&Box<Hour>| h.void.is_none() && !h.repeat && h.when.first_day() == day;
+    let same_day = |h: &&Hour| h.void.is_none() && !h.repeat && h.when.first_day() == day;
     let others: Vec<&Hour> =
-        dossier.map(|d| d.hours().values().filter(same_day).map(Box::as_ref).collect()).unwrap_or_default();
+        dossier.map(|d| d.hours().values().map(Box::as_ref).filter(same_day).collect()).unwrap_or_default();
     let sum = others.iter().map(|h| h.minutes.0).sum::<u64>() + attestation.minutes.0;
     if overlaps(attestation.when, &others) {
         flags.push("overlap");
@@ -265,7 +268,7 @@ fn change(
             Ok(Made { batch, statement, flags: vec![], wake: false, dossier: Some(dossier) })
         }
         Err(DecideError::Rule("dossier-moved" | "dossier-unknown")) => {
-            let already = Key::new(Table::Index, [&b"v"[..], dossier.as_bytes(), target.as_bytes()].concat());
+            let already = voided_key(dossier, target);
             let mut batch = Batch::default();
             if matches!(body, Body::Void(_)) {
                 if books.get(already.table, &already.key)?.is_some() {
@@ -304,6 +307,11 @@ fn whereabouts(books: &dyn Books, dossier: DossierId, target: StatementId) -> Re
     custodian_of(books, dossier)?
         .or(receipt_signer(books, dossier, target)?)
         .ok_or(DecideError::Rule("custodian-unknown"))
+}
+
+/// Key that marks an attestation of a dossier held elsewhere as voided by this node.
+pub(crate) fn voided_key(dossier: DossierId, target: StatementId) -> Key {
+    Key::new(Table::Index, [&b"v"[..], dossier.as_bytes(), target.as_bytes()].concat())
 }
 
 /// Key of the custodian last known of a dossier held elsewhere.

@@ -381,10 +381,23 @@ pub trait Read {
     fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Item>, StoreError>;
 }
 
+/// Every record of one state, however long the reading takes and whatever is written meanwhile.
+pub trait Snapshot {
+    /// At most `limit` (≤ [`SCAN_ITEMS_MAX`]) further records, in order of table and key; none when
+    /// all were given.
+    fn next(&mut self, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError>;
+}
+
 /// A store: reads, and batches that are written whole, durable, in one order for all.
 pub trait Store: Read + Send + Sync {
     /// Checks every expectation and makes every put, or does nothing. Durable when `Ok`.
     fn commit(&self, batch: Batch) -> Result<(), CommitError>;
+
+    /// The durable state of this moment, for a backup; batches go on being written. An engine need
+    /// not give one, and need not give two at a time.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        Err(StoreError::Engine("this engine gives no snapshot".to_owned()))
+    }
 }
 
 /// Calls `each` for every record whose key begins with `prefix`, ascending, reading in pages.

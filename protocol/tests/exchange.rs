@@ -27,6 +27,8 @@ mod hostile;
 mod leaving;
 #[path = "exchange/moving.rs"]
 mod moving;
+#[path = "exchange/restoring.rs"]
+mod restoring;
 #[path = "exchange/samples.rs"]
 mod samples;
 #[path = "exchange/sums.rs"]

@@ -107,6 +107,8 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Content::Done { .. } => 7,
         Content::Cancel { .. } => 8,
         Content::Deliver { .. } => 9,
+        Content::Recovering { .. } => 10,
+        Content::Known { .. } => 11,
     };
     let frame = |f: &Frame| match f {
         Frame::Message(_) => 1,
@@ -124,7 +126,7 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Answer::Changes(_) => 8,
     };
     let all = |numbers: BTreeSet<u64>, count: u64| assert_eq!(numbers, (1..=count).collect());
-    all(contents().iter().map(|(_, c)| content(c)).collect(), 9);
+    all(contents().iter().map(|(_, c)| content(c)).collect(), 11);
     all(frames().iter().map(|(_, f)| frame(f)).collect(), 3);
     all(answers().iter().map(|(_, a)| answer(a)).collect(), 8);
     for (name, c) in contents() {

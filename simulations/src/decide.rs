@@ -10,15 +10,18 @@ use yunling_protocol::ledger::{self, Books as _};
 use yunling_protocol::message::{Answer, Content, Message};
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
-use yunling_protocol::office::{self, DecideError, Decision, Office};
+use yunling_protocol::office::{self, DecideError, Decision, Office, OutboxEntry};
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{self, Amount, Claims};
+use yunling_protocol::recovery::fence::{self, Fence};
+use yunling_protocol::recovery::{self, LifeVerdict, learn, tell};
 use yunling_protocol::register::{self, Made};
 use yunling_protocol::statement::{Body, Outcome, Statement};
-use yunling_protocol::store::{Batch, Put};
+use yunling_protocol::store::{Batch, Expect, Put, Read as _};
 
 use crate::model::{Intended, Said};
-use crate::node::{Node, PlainVault, signer};
+use crate::mutants::Mutant;
+use crate::node::{Node, PlainVault, seen_key, signer};
 use crate::samples;
 use crate::work::{Act, Decided, Packet, Reply, Then, Work};
 use crate::world::World;
@@ -35,7 +38,11 @@ impl World {
         let node = &self.nodes[at];
         let office = node.office(self.seconds(), &self.policies);
         match work {
-            Work::Message(packet) => Ok(message(node, &office, packet)),
+            Work::Message(packet) => {
+                let looks = self.mutant != Some(Mutant::NoLifeCheck);
+                Ok(message(node, &office, packet, looks))
+            }
+            Work::AskPeers => Ok(Decided { batches: vec![ask_peers(node, &office)?], then: Then::default() }),
             Work::Answer(packet, answer) => answered(node, &office, packet, answer),
             Work::Stage(id, from, rows) => {
                 let decision = taking::stage(&office, loaded(node, *id)?, *from, rows)?;
@@ -175,15 +182,50 @@ fn replied(decision: Decision) -> Decided {
 }
 
 /// Answers a message as the node does.
-fn message(node: &Node, office: &Office<'_>, packet: &Packet) -> Decided {
+fn message(node: &Node, office: &Office<'_>, packet: &Packet, looks_at_life: bool) -> Decided {
     let opened = Message::open(&packet.bytes, office.me, office.members, office.trial, office.now);
     let message = match opened {
         Ok(message) => message,
         Err(error) => return replied(Decision::refused(error.code())),
     };
-    match route(node, office, &message) {
+    let life = if looks_at_life { judge_life(node, office, &message) } else { Ok(None) };
+    match life.and_then(|first| first.map_or_else(|| route(node, office, &message), Ok)) {
         Ok(decided) => decided,
         Err(error) => replied(Decision::refused(error.code())),
+    }
+}
+
+/// Looks at the life of a message before anything else: a stale one is answered, a newer one is
+/// written first, with everything half made with the older one dropped.
+fn judge_life(node: &Node, office: &Office<'_>, message: &Message) -> Result<Option<Decided>, DecideError> {
+    let seen = node.seen_life(&message.from);
+    match recovery::judge_life(seen, message.life) {
+        LifeVerdict::Same => Ok(None),
+        LifeVerdict::Stale(seen) => Ok(Some(replied(Decision::answer(Answer::Stale { seen })))),
+        LifeVerdict::Newer => {
+            let mut batch = Batch::default();
+            if seen.is_some() {
+                batch = recovery::new_life(office, node, &PlainVault, &mut node.fresh(), &message.from)?;
+            }
+            let key = seen_key(&message.from);
+            batch.expect_read(key.table, key.key.clone(), seen.map(fence::encode_life).as_deref());
+            batch.put.push(Put::Set(key, fence::encode_life(message.life)));
+            let then = Then { again: true, ..Then::default() };
+            Ok(Some(Decided { batches: vec![batch], then }))
+        }
+    }
+}
+
+/// Asks every peer that has not answered, or opens when nobody is left to ask.
+fn ask_peers(node: &Node, office: &Office<'_>) -> Result<Batch, DecideError> {
+    let batch = learn::settle(office, node, &PlainVault, &mut node.fresh())?;
+    match Fence::load(node)? {
+        Some((fence, stored)) if batch.put.is_empty() => {
+            let mut batch = recovery::ask_all(office, &fence)?;
+            batch.expect.push(Expect::Equals(fence::fence_key(), stored));
+            Ok(batch)
+        }
+        _ => Ok(batch),
     }
 }
 
@@ -201,7 +243,15 @@ fn route(node: &Node, office: &Office<'_>, message: &Message) -> Result<Decided,
             Some(Side::Giving) => give(&mut fresh)?,
             Some(Side::Taking) => take(&mut fresh)?,
         },
+        Content::Pull { .. } if node.fenced => Decision::refused("fenced"),
         Content::Pull { from } => return pulled(node, message, *from),
+        Content::Recovering { since, after } => {
+            tell::answer(office, node, &PlainVault, message, *since, after)?
+        }
+        Content::Known { after, items, next } => {
+            let next = next.as_ref();
+            learn::take(office, node, &PlainVault, &mut fresh, message, after, items, next)?
+        }
     };
     Ok(replied(decision))
 }
@@ -288,8 +338,18 @@ fn answered(
             }
         }
         (content, answer) if office::answer_ends(content, answer) => {
-            let puts = packet.key.iter().map(|key| Put::Delete(key.clone())).collect();
-            decided.batches.push(Batch { expect: Vec::new(), put: puts });
+            let Some(key) = &packet.key else { return Ok(decided) };
+            // A newer one in the same place has not been answered.
+            let stored = node.get(key.table, &key.key)?;
+            let same = |entry: OutboxEntry| entry.message == **packet.bytes;
+            if stored.and_then(|s| OutboxEntry::decode(&s).ok()).is_some_and(same) {
+                decided.batches.push(Batch { expect: Vec::new(), put: vec![Put::Delete(key.clone())] });
+            }
+        }
+        (_, Answer::Stale { seen }) if node.fenced => {
+            let (batch, _) = recovery::raise(office, node, *seen, &mut node.fresh())?;
+            decided.batches.push(batch);
+            decided.then.wake = true;
         }
         (Content::Request { .. }, Answer::Refused(reason)) if reason != "transfer-in-progress" => {
             let input = Input::Refused { reason: reason.clone() };

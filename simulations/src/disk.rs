@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use yunling_protocol::day::UnixTime;
 use yunling_protocol::store::{Batch, CommitError, Item, Oracle, Put, Read, Store, StoreError, Table};
 
 /// Past states kept of one disk.
@@ -16,7 +17,17 @@ const VERSIONS_MAX: usize = 3;
 pub struct Disk<W> {
     durable: Oracle,
     waiting: VecDeque<W>,
-    versions: Vec<Oracle>,
+    versions: Vec<Version>,
+}
+
+/// A past state, as a backup made then holds it.
+#[derive(Debug, Clone)]
+pub struct Version {
+    store: Oracle,
+    /// The node's clock when it was made.
+    pub made_at: UnixTime,
+    /// The world's clock then, milliseconds.
+    pub made: u64,
 }
 
 impl<W> Default for Disk<W> {
@@ -60,24 +71,22 @@ impl<W> Disk<W> {
     }
 
     /// Keeps the state of now as a version.
-    pub fn keep_version(&mut self) {
+    pub fn keep_version(&mut self, made_at: UnixTime, made: u64) {
         if self.versions.len() == VERSIONS_MAX {
             self.versions.remove(0);
         }
-        self.versions.push(self.durable.clone());
+        self.versions.push(Version { store: self.durable.clone(), made_at, made });
     }
 
     /// Versions kept, oldest first.
-    pub fn versions(&self) -> usize {
-        self.versions.len()
+    pub fn versions(&self) -> &[Version] {
+        &self.versions
     }
 
     /// Sets the disk back to a version; what happened since is gone from it.
-    pub fn restore(&mut self, version: usize) {
-        if let Some(old) = self.versions.get(version) {
-            self.durable = old.clone();
-            self.waiting.clear();
-        }
+    pub fn restore(&mut self, version: &Version) {
+        self.durable = version.store.clone();
+        self.waiting.clear();
     }
 }
 

@@ -115,7 +115,7 @@ pub struct Faults {
     pub cut_copy: u64,
     /// Of moments.
     pub lie: u64,
-    /// Of moments. Stays 0 until a restore is a protocol event: a plain one breaks custody.
+    /// Of moments, for a node that has a backup.
     pub restore: u64,
 }
 
@@ -144,7 +144,7 @@ impl Faults {
             silence: draw(250),
             cut_copy: draw(300),
             lie: draw(60),
-            restore: 0,
+            restore: draw(40),
         }
     }
 }

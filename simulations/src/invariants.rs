@@ -75,7 +75,9 @@ impl World {
         let known = self.model.borrow().history.get(&id).map_or(0, |h| h.chain.len() as u64);
         let chains: Vec<Vec<Vec<u8>>> = self.nodes.iter().map(|n| n.chain(id)).collect();
         for (at, chain) in chains.iter().enumerate() {
-            if chain.len() as u64 != lengths[at] {
+            // A head that a restored node was told of, or whose rest is destroyed, has no whole chain.
+            let whole = self.nodes[at].record(id).is_none_or(|r| !r.destroyed);
+            if whole && chain.len() as u64 != lengths[at] {
                 return violated(ONE_HISTORY, format!("the chain of {} at {at} has holes", short(&id.0)));
             }
         }
@@ -154,7 +156,8 @@ impl World {
                 return violated(ACTS_SURVIVE, format!("{} is gone from {at}", short(&id.0)));
             }
             let settled = model.in_history(made.dossier, id) || model.refused.contains(&id);
-            if !settled && !self.waits(at, id) {
+            // After a restore of the custodian it waits to be told; that it comes is seen at rest.
+            if !settled && model.restores == 0 && !self.waits(at, id) {
                 return violated(ACTS_SURVIVE, format!("{} of {at} is nowhere on its way", short(&id.0)));
             }
         }
@@ -204,6 +207,18 @@ impl World {
         let totals = dossier.totals(&YUNNAN);
         if (totals.stated.0, totals.counted.0) != (sums.stated, sums.counted) {
             return violated(MINUTES_CONSERVED, format!("{totals:?} at rest, the acts give {sums:?}"));
+        }
+        for (statement, by) in &model.forgotten {
+            let Some(made) = model.intended.get(statement).filter(|made| made.dossier == id) else {
+                continue;
+            };
+            let back = matches!(ledger::statement(&self.nodes[*by], id, *statement), Ok(Some(_)));
+            if model.in_history(id, *statement) && !back {
+                return violated(
+                    ACTS_SURVIVE,
+                    format!("{} did not come back to {}", short(&statement.0), made.issuer),
+                );
+            }
         }
         for (statement, made) in model.intended.iter().filter(|(_, made)| made.dossier == id) {
             let told = model.acknowledged.contains_key(statement);

@@ -16,6 +16,7 @@ pub mod liar;
 pub mod model;
 pub mod mutants;
 pub mod node;
+pub mod restore;
 pub mod run;
 pub mod samples;
 pub mod wire;

@@ -77,6 +77,10 @@ pub struct Model {
     pub history: BTreeMap<DossierId, History>,
     /// Proofs handed out.
     pub proofs: Vec<Shown>,
+    /// Acts that a restored node may have lost; if another holds them, they must come back.
+    pub forgotten: BTreeMap<StatementId, usize>,
+    /// Restores so far.
+    pub restores: usize,
 }
 
 /// The one history of a dossier.

@@ -27,11 +27,15 @@ pub enum Mutant {
     AcceptWithoutStage,
     /// The outbox is in memory only.
     OutboxForgotten,
+    /// A message counts whatever the life of its sender.
+    NoLifeCheck,
+    /// The fence opens while one peer has not told what it knows.
+    FenceOnePeerEarly,
 }
 
 impl Mutant {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::SendBeforePersist,
         Self::ForgottenDedup,
         Self::PlainRestore,
@@ -40,6 +44,8 @@ impl Mutant {
         Self::DoneWithoutCopy,
         Self::AcceptWithoutStage,
         Self::OutboxForgotten,
+        Self::NoLifeCheck,
+        Self::FenceOnePeerEarly,
     ];
 
     /// Its name on the command line.
@@ -53,6 +59,8 @@ impl Mutant {
             Self::DoneWithoutCopy => "done-without-copy",
             Self::AcceptWithoutStage => "accept-without-stage",
             Self::OutboxForgotten => "outbox-forgotten",
+            Self::NoLifeCheck => "no-life-check",
+            Self::FenceOnePeerEarly => "fence-one-peer-early",
         }
     }
 

@@ -19,7 +19,8 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{Office, Secrets, Vault};
 use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
-use yunling_protocol::store::{Batch, Item, Read, StoreError, Table, scan_all};
+use yunling_protocol::recovery::fence::{decode_life, encode_life, fence_key, life_key};
+use yunling_protocol::store::{Batch, Item, Key, Put, Read, StoreError, Table, scan_all};
 
 use crate::disk::Disk;
 use crate::work::Job;
@@ -109,8 +110,14 @@ pub struct Node {
     pub disk: Disk<Job>,
     /// Nodes it knows, as its table of peers says.
     pub members: Members,
-    /// Its life.
+    /// Its life, as the store has it.
     pub life: Life,
+    /// Restored and not yet told by all its peers what it forgot, as the store has it.
+    pub fenced: bool,
+    /// Peers it has accepted, and when by the world's clock: the operator's own memory.
+    pub accepted: BTreeMap<NodeName, u64>,
+    /// In memory: when a fenced node asks its peers again.
+    pub ask_after: u64,
     /// A clerk must approve each transfer away.
     pub hold: bool,
     /// Seconds its clock is ahead of the world's.
@@ -133,14 +140,19 @@ pub struct Node {
     drawn: Cell<u64>,
 }
 
+/// Where the life of a peer lies.
+pub fn seen_key(peer: &NodeName) -> Key {
+    Key::new(Table::Peer, [peer.as_str().as_bytes(), &b"\0life"[..]].concat())
+}
+
 /// A peer row: 1 for accepted, then since when it is removed.
 fn peer_row(removed_at: Option<UnixTime>) -> Vec<u8> {
     removed_at.map_or(vec![1], |t| [&[0][..], &t.0.to_be_bytes()[..]].concat())
 }
 
 impl Node {
-    /// A new office that knows the first `nodes` of the cast.
-    pub fn new(cast: &Rc<Cast>, at: usize, nodes: usize, seed: u64) -> Self {
+    /// A new office that knows itself and some others.
+    pub fn new(cast: &Rc<Cast>, at: usize, knows: &[usize], seed: u64) -> Self {
         let mut node = Self {
             at,
             name: cast.names[at].clone(),
@@ -148,6 +160,9 @@ impl Node {
             disk: Disk::default(),
             members: Members::default(),
             life: Life { generation: 1, mark: [at as u8; 16] },
+            fenced: false,
+            accepted: BTreeMap::new(),
+            ask_after: 0,
             hold: false,
             skew: 0,
             boot: 0,
@@ -162,13 +177,35 @@ impl Node {
             drawn: Cell::new(0),
         };
         let mut batch = Batch::new();
-        for name in &cast.names[..nodes] {
+        for name in knows.iter().map(|known| &cast.names[*known]) {
             batch.set(Table::Peer, name.as_str().as_bytes(), peer_row(None));
         }
+        batch.put.push(Put::Set(life_key(), encode_life(node.life)));
         let written = node.disk.commit(batch);
         debug_assert!(written.is_ok(), "an empty disk takes what expects nothing");
-        node.load_members();
+        node.load();
         node
+    }
+
+    /// Reads what a node keeps in memory of its store: peers, life, fence.
+    pub fn load(&mut self) {
+        self.look_at_fence();
+        self.load_members();
+    }
+
+    /// Reads its life and whether it is fenced.
+    pub fn look_at_fence(&mut self) {
+        let meta = |key: Key| self.disk.get(key.table, &key.key).ok().flatten();
+        let life = meta(life_key()).and_then(|bytes| decode_life(&bytes));
+        let fenced = meta(fence_key()).is_some();
+        self.life = life.unwrap_or(self.life);
+        self.fenced = fenced;
+    }
+
+    /// The life of a peer that it saw last.
+    pub fn seen_life(&self, peer: &NodeName) -> Option<Life> {
+        let key = seen_key(peer);
+        self.disk.get(key.table, &key.key).ok().flatten().and_then(|bytes| decode_life(&bytes))
     }
 
     /// Reads the table of peers.
@@ -203,6 +240,7 @@ impl Node {
             profile: &YUNNAN,
             policies,
             hold_transfers: self.hold,
+            fenced: self.fenced,
             now: UnixTime(now + self.skew),
         }
     }
@@ -225,6 +263,7 @@ impl Node {
         self.tries.clear();
         self.copying.clear();
         self.judging = None;
+        self.ask_after = 0;
         self.cache.borrow_mut().clear();
     }
 
@@ -235,7 +274,7 @@ impl Node {
 
     /// Whether this node may append to a dossier now.
     pub fn may_append(&self, id: DossierId) -> bool {
-        self.record(id).is_some_and(|r| r.custody == Custody::Open(self.name.clone()))
+        !self.fenced && self.record(id).is_some_and(|r| r.custody == Custody::Open(self.name.clone()))
     }
 
     /// The chain of a dossier here: statement ids up to its head.

@@ -6,7 +6,8 @@ use yunling_protocol::custody::record::live;
 use yunling_protocol::custody::{Input, Side, Stage, Transfer, leftovers};
 use yunling_protocol::message::{Answer, Content, Message};
 use yunling_protocol::office::OutboxEntry;
-use yunling_protocol::store::{Key, Put, Read as _, SCAN_ITEMS_MAX, Table};
+use yunling_protocol::recovery;
+use yunling_protocol::store::{Batch, Expect, Key, Put, Read as _, SCAN_ITEMS_MAX, Table};
 
 use crate::faults::Fault;
 use crate::work::{Decided, Packet, Reply, Work};
@@ -23,7 +24,19 @@ const LATER_MS: u64 = 6_000;
 
 /// What an outbox entry is, told by its key.
 fn word(key: &[u8]) -> &'static str {
-    let words = ["request", "offer", "refuse", "pull", "accept", "release", "done", "cancel"];
+    let words = [
+        "request",
+        "offer",
+        "refuse",
+        "pull",
+        "accept",
+        "release",
+        "done",
+        "cancel",
+        "deliver",
+        "recovering",
+        "known",
+    ];
     let zero = key.iter().position(|b| *b == 0);
     match (zero.and_then(|zero| key.get(zero + 1)), key.last()) {
         (Some(b'c'), Some(number)) => words.get(usize::from(*number).wrapping_sub(1)).unwrap_or(&"message"),
@@ -146,6 +159,13 @@ impl World {
             self.schedule(after, Event::Pump(at, boot, true));
         }
         self.send_waiting(at);
+        if self.nodes[at].fenced {
+            if self.nodes[at].ask_after <= self.now {
+                self.nodes[at].ask_after = self.now + UNKNOWN_MS;
+                let _ = self.submit(at, Work::AskPeers);
+            }
+            return;
+        }
         let transfers = live(&self.nodes[at]).unwrap_or_default();
         for transfer in transfers {
             if !self.nodes[at].up {
@@ -169,12 +189,35 @@ impl World {
             if self.nodes[at].tries.get(&key).is_some_and(|due| *due > self.now) {
                 continue;
             }
+            // Nothing else may leave a fenced node: it forgot what it said before.
+            if self.nodes[at].fenced && !matches!(word(&key), "recovering" | "known") {
+                continue;
+            }
+            let entry = self.resigned(at, &key, entry);
             let due = self.now + UNKNOWN_MS;
             if let Some(packet) = self.packet(at, &key, &entry) {
                 self.nodes[at].tries.insert(key, due);
                 self.post(packet);
             }
         }
+    }
+
+    /// An entry of an older life is signed again, in the store before it is sent.
+    fn resigned(&mut self, at: usize, key: &[u8], entry: Vec<u8>) -> Vec<u8> {
+        let node = &self.nodes[at];
+        // Never restored: there is no older life.
+        if node.life.generation == 1 {
+            return entry;
+        }
+        let office = node.office(self.seconds(), &self.policies);
+        let newer =
+            OutboxEntry::decode(&entry).ok().and_then(|e| recovery::resign(&office, &e).ok().flatten());
+        let Some(newer) = newer.map(|n| n.encode()) else { return entry };
+        let key = Key::new(Table::Outbox, key);
+        let expect = vec![Expect::Equals(key.clone(), entry)];
+        let written = node.disk.commit(Batch { expect, put: vec![Put::Set(key, newer.clone())] });
+        debug_assert!(written.is_ok(), "nobody wrote since it was read");
+        newer
     }
 
     /// The packet of an outbox entry; none for a peer that is not accepted.

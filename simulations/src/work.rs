@@ -73,6 +73,8 @@ pub enum Work {
     Push(TransferId, Input),
     /// What an ended transfer leaves is destroyed.
     Sweep(Transfer),
+    /// A fenced node asks its peers, or finds that nobody is left to ask.
+    AskPeers,
     /// An operator's act.
     Act(Act),
 }
@@ -89,6 +91,7 @@ impl Work {
             Work::Judge(id) => format!("checks the copy of {}", short(&id.0)),
             Work::Push(id, input) => format!("moves {} on: {input:?}", short(&id.0)),
             Work::Sweep(t) => format!("sweeps after {}", short(&t.id.0)),
+            Work::AskPeers => "asks its peers".into(),
             Work::Act(act) => match act {
                 Act::Ask(from, _) => format!("asks {from} for the dossier on a slip"),
                 Act::Record(id, to, said) => format!("records for {to} in {}: {said:?}", short(&id.0)),
@@ -118,6 +121,8 @@ pub fn brief(answer: &Answer) -> String {
 pub struct Then {
     /// Sent back to whoever sent the packet.
     pub reply: Option<Reply>,
+    /// The sender showed a new life, which had to be written first: the message is heard again.
+    pub again: bool,
     /// Something may stand in the outbox.
     pub wake: bool,
     /// An operator is told: this statement is recorded.

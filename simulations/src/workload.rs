@@ -97,7 +97,7 @@ impl World {
             }
             96..99 => {
                 let at = self.dice.index(self.nodes.len());
-                self.nodes[at].disk.keep_version();
+                self.back_up(at);
             }
             _ => {
                 self.say(|| "a month passes".into());
@@ -251,7 +251,7 @@ impl World {
         }
         if self.faults.restore > 0 {
             let at = self.dice.index(nodes);
-            let versions = self.nodes[at].disk.versions();
+            let versions = self.nodes[at].disk.versions().len();
             if versions > 0 && self.hits(Fault::Restore, self.faults.restore) {
                 let version = self.dice.index(versions);
                 self.restore(at, version);

@@ -108,12 +108,18 @@ impl World {
     pub fn new(cast: &Rc<Cast>, seed: u64, mutant: Option<Mutant>, trace: bool) -> Self {
         let dice = Dice::new(seed);
         let nodes = 2 + dice.index(NODES_MAX - 1);
-        let mut faults = Faults::drawn(&dice);
-        if mutant == Some(Mutant::PlainRestore) {
-            faults.restore = 30;
-        }
+        let faults = Faults::drawn(&dice);
+        // In some runs two offices come to know each other only later, after a backup perhaps.
+        let strangers = (nodes > 2 && dice.chance(300)).then(|| (dice.index(nodes), dice.index(nodes)));
+        let knows = |at: usize| -> Vec<usize> {
+            let strange = |other: usize| {
+                strangers
+                    .is_some_and(|(a, b)| a != b && (at, other) == (a, b) || (other, at) == (a, b) && a != b)
+            };
+            (0..nodes).filter(|other| !strange(*other)).collect()
+        };
         let mut world = Self {
-            nodes: (0..nodes).map(|at| Node::new(cast, at, nodes, seed)).collect(),
+            nodes: (0..nodes).map(|at| Node::new(cast, at, &knows(at), seed)).collect(),
             policies: BTreeMap::new(),
             model: RefCell::default(),
             faults,
@@ -214,7 +220,7 @@ impl World {
         }
         self.say(|| format!("{at} starts"));
         self.nodes[at].up = true;
-        self.nodes[at].load_members();
+        self.nodes[at].load();
         let boot = self.nodes[at].boot;
         self.schedule(10, Event::Pump(at, boot, true));
     }
@@ -293,6 +299,10 @@ impl World {
                 Written::All => {
                     // The operator may never be told, but the delivery has ended.
                     self.model.borrow_mut().refused.extend(decided.then.refused);
+                    if let Work::Act(Act::Peer(peer, true)) = work {
+                        let name = self.nodes[peer].name.clone();
+                        self.nodes[at].accepted.insert(name, self.now);
+                    }
                     if self.hits(Fault::CrashAfter, self.faults.crash_after) {
                         self.crash(at);
                     } else {
@@ -330,6 +340,10 @@ impl World {
             match self.nodes[at].disk.commit(batch) {
                 Ok(()) => {
                     self.dirty.insert(at);
+                    self.nodes[at].look_at_fence();
+                    if self.mutant == Some(Mutant::FenceOnePeerEarly) {
+                        self.open_early(at);
+                    }
                 }
                 Err(CommitError::Conflict { .. }) => return Written::Conflict,
                 Err(error) => {
@@ -359,8 +373,15 @@ impl World {
             self.reply(packet.clone(), reply);
         }
         self.told(at, work, decided);
+        if then.again {
+            // Decided anew under the life that was just written.
+            let _ = self.submit(at, work.clone());
+        }
         match work {
-            Work::Act(Act::Peer(..)) => self.nodes[at].load_members(),
+            Work::Act(Act::Peer(..)) => {
+                self.nodes[at].load_members();
+                self.nodes[at].ask_after = 0;
+            }
             Work::Judge(_) => self.nodes[at].judging = None,
             Work::Answer(packet, answer) => self.note_try(at, packet, answer),
             _ => {}
@@ -413,15 +434,6 @@ impl World {
     /// Whether a copy of a node is at a stage.
     pub(crate) fn is_at(&self, at: usize, id: TransferId, stage: Stage) -> bool {
         self.transfer(at, id).is_some_and(|t| t.stage == stage)
-    }
-
-    /// Sets a node back to an older state of its disk and starts it again. Until a restore is a
-    /// protocol event this is all there is: the world for it, and the defect.
-    pub(crate) fn restore(&mut self, at: usize, version: usize) {
-        self.say(|| format!("{at} is set back to version {version}"));
-        self.crash(at);
-        self.nodes[at].disk.restore(version);
-        self.dirty.insert(at);
     }
 }
 

@@ -127,6 +127,8 @@ pub struct Office {
     pub home: PathBuf,
     /// Port it listens on.
     pub port: u16,
+    /// The identity that opens its backups, as `init` printed it.
+    pub backup_identity: String,
     /// How it was made, and how it starts the next time.
     pub plan: Plan,
     child: Option<Child>,
@@ -145,13 +147,16 @@ impl Office {
     /// When it cannot be made.
     pub fn make(folder: &Path, name: &str, division: &str, plan: Plan) -> Self {
         let home = folder.join(name);
-        let office = Self { name: name.into(), home, port: free_port(), plan, child: None };
+        let backup_identity = String::new();
+        let mut office =
+            Self { name: name.into(), home, port: free_port(), backup_identity, plan, child: None };
         let mut arguments = vec!["init", "--name", name, "--division", division];
         if !office.plan.real {
             arguments.push("--trial");
         }
         let (code, value) = office.json(&arguments);
         assert_eq!(code, 0, "init of {name}: {value}");
+        office.backup_identity = text(&value, "backup_identity");
         office.configure();
         office
     }

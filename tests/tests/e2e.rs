@@ -1,6 +1,8 @@
 //! End to end: real `yunling` processes, real files, real connections on loopback. Each test makes
 //! its own offices; nothing is shared but the binary.
 
+#[path = "e2e/backups.rs"]
+mod backups;
 #[path = "e2e/cuts.rs"]
 mod cuts;
 #[path = "e2e/demo.rs"]

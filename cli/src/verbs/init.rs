@@ -1,6 +1,7 @@
 //! `init`: makes a home. Asks nothing.
 
 use serde_json::json;
+use yunling_node::backup::keys::ExposeSecret as _;
 use yunling_node::home::Home;
 
 use super::Context;
@@ -28,9 +29,10 @@ pub(crate) fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Failure> {
     let home = Home::init(&path, &args.name, &args.division, args.trial)?;
     let card = home.card(home.config.net.listen.clone())?;
     let (name, fingerprint) = (home.name.to_string(), card.fingerprint());
+    let identity = home.backup_identity.as_ref().map(|i| i.expose_secret().to_owned()).unwrap_or_default();
     context.out.object(&json!({
         "home": path.display().to_string(), "name": name, "division": home.config.node.division,
-        "trial": args.trial, "fingerprint": fingerprint,
+        "trial": args.trial, "fingerprint": fingerprint, "backup_identity": identity,
     }));
     let title = match context.out.words.lang {
         crate::words::Lang::Zh => &home.config.node.title_zh,
@@ -43,5 +45,6 @@ pub(crate) fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Failure> {
         context.out.say("init-trial", &fields([("name", &name)]));
     }
     context.out.say("init-next", &fields(values));
+    context.out.say("backup-identity", &fields([("identity", identity)]));
     Ok(Exit::Yes)
 }

@@ -1,9 +1,10 @@
 //! `status`: figures of the running node.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::{Exit, Failure};
+use crate::output::Output;
 use crate::show::{flag, number, text};
 use crate::words::{Fields, Lang, fields};
 
@@ -36,6 +37,8 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("transfers-open", text(&answer, "transfers_open")),
         ("held", text(&answer, "held")),
         ("store", out.words.say("status-store", &store)),
+        ("backup", backup(out, &answer["backup"])),
+        ("backup-copy", copy(out, &answer["backup"]["copy"])),
     ]);
     let counters = answer.get("counters").and_then(serde_json::Value::as_object);
     if let Some(counters) = counters.filter(|c| !c.is_empty()) {
@@ -45,4 +48,32 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Yes)
+}
+
+/// Age of the newest backup, and why the last run failed.
+fn backup(out: &Output, backup: &Value) -> String {
+    let age = backup.get("age_seconds").and_then(Value::as_i64);
+    told(out, age, &text(backup, "failure"))
+}
+
+/// The same of the copies in the second folder; nothing when there is none.
+fn copy(out: &Output, copy: &Value) -> String {
+    if copy.is_null() {
+        return String::new();
+    }
+    told(out, copy.get("age_seconds").and_then(Value::as_i64), &text(copy, "failure"))
+}
+
+fn told(out: &Output, age: Option<i64>, failure: &str) -> String {
+    let age = match age {
+        None => out.words.word("status-backup-none"),
+        Some(seconds) => {
+            let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+            out.words.say("status-backup", &fields([("hours", hours), ("minutes", minutes)]))
+        }
+    };
+    if failure.is_empty() {
+        return age;
+    }
+    out.words.say("status-backup-failed", &fields([("age", age.as_str()), ("code", failure)]))
 }

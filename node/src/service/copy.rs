@@ -32,6 +32,9 @@ fn needs_a_person(code: &str) -> bool {
 impl Node {
     /// Starts a task for each copy that is due.
     pub(super) fn start_copies(self: Arc<Self>) {
+        if self.fenced() {
+            return;
+        }
         let Ok(transfers) = live(&*self) else { return };
         for transfer in transfers {
             let due =

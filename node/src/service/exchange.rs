@@ -16,6 +16,7 @@ use yunling_protocol::ledger;
 use yunling_protocol::message::{Answer, Content, Frame, Hello, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, secrets_key};
+use yunling_protocol::recovery::{learn, tell};
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, Expect, Put, Read as _};
 
@@ -124,7 +125,7 @@ impl Node {
             Ok(card) if card.card.name == *name => card,
             _ => return self.refuse_peer(name.as_str(), "card-signature"),
         };
-        if let Err(error) = self.note_peer(shown, hello.life) {
+        if let Err(error) = self.note_peer(shown) {
             return self.refuse_peer(name.as_str(), &error.code);
         }
         match self.hello() {
@@ -142,6 +143,7 @@ impl Node {
         };
         let from = message.from.to_string();
         match self.check_life(&message.from, message.life) {
+            // What follows is decided under the life that was just stored.
             Ok(None) => {}
             Ok(Some(seen)) => {
                 tracing::warn!(peer = from, "message of a stale life");
@@ -163,6 +165,20 @@ impl Node {
     fn take_message(&self, message: &Message) -> Result<Answer, Refusal> {
         let mut fresh = fresh();
         match &message.content {
+            Content::Recovering { since, after } => {
+                tracing::info!(peer = %message.from, "a restored peer asks what it forgot");
+                self.act_decision(|o| tell::answer(o, self, self.vault(), message, *since, after))
+            }
+            Content::Known { after, items, next } => {
+                let told = items.len();
+                let answer = self.act_decision(|o| {
+                    let next = next.as_ref();
+                    learn::take(o, self, self.vault(), &mut fresh, message, after, items, next)
+                })?;
+                tracing::info!(peer = %message.from, told, last = next.is_none(), "a peer told what it knows");
+                self.look_at_fence()?;
+                Ok(answer)
+            }
             Content::Deliver { statement } => {
                 self.act_decision(|o| delivery::receive(o, self, &mut fresh, message, statement))
             }
@@ -234,6 +250,9 @@ impl Node {
         request: &[u8],
     ) -> Result<(yunling_protocol::custody::Transfer, u64), String> {
         let name = self.member_of(from).ok_or("peer-unknown")?;
+        if self.fenced() {
+            return Err("fenced".into());
+        }
         let opened = self.decide(|o| Message::open(request, o.me, o.members, o.trial, o.now));
         let message = opened.map_err(|e| e.code().to_owned())?;
         let Content::Pull { from: start } = message.content else { return Err("message-unexpected".into()) };

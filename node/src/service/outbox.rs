@@ -11,8 +11,9 @@ use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{OutboxEntry, answer_ends, outbox_prefix};
+use yunling_protocol::recovery;
 use yunling_protocol::statement::Statement;
-use yunling_protocol::store::{Batch, CommitError, Key, Put, Read, Table};
+use yunling_protocol::store::{Batch, CommitError, Expect, Key, Put, Read, Table};
 
 use super::{Node, Refusal, peers};
 
@@ -119,8 +120,7 @@ impl Node {
                 && card.card.name == *name
             {
                 let node = self.clone();
-                let life = hello.life;
-                let noted = tokio::task::spawn_blocking(move || node.note_peer(card, life)).await;
+                let noted = tokio::task::spawn_blocking(move || node.note_peer(card)).await;
                 if matches!(noted, Ok(Ok(()))) {
                     tracing::info!(peer = %name, "peer has accepted this node");
                 }
@@ -173,7 +173,32 @@ impl Node {
         let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
         let due = rows.into_iter().filter(|(key, _)| progress.tries.get(key).is_none_or(|a| a.after <= now));
         let entries = due.filter_map(|(key, value)| Some((key, OutboxEntry::decode(&value).ok()?)));
-        Ok(entries.take(PEER_ROUND_MAX).collect())
+        let mut due: Vec<_> = entries.collect();
+        drop(progress);
+        if self.fenced() {
+            // Nothing else may leave: it would be said by a node that forgot what it said before.
+            due.retain(|(_, entry)| speaks_of_recovery(entry));
+        }
+        due.truncate(PEER_ROUND_MAX);
+        for (key, entry) in &mut due {
+            self.resign(key, entry)?;
+        }
+        Ok(due)
+    }
+
+    /// Signs an entry of an older life again, in the store before it is sent.
+    fn resign(&self, key: &[u8], entry: &mut OutboxEntry) -> Result<(), Refusal> {
+        if let Some(newer) = self.decide(|office| recovery::resign(office, entry))? {
+            let key = Key::new(Table::Outbox, key);
+            let expect = vec![Expect::Equals(key.clone(), entry.encode())];
+            match self.commit(Batch { expect, put: vec![Put::Set(key, newer.encode())] }) {
+                // Replaced or taken out meanwhile: then what is sent is an old message, which the
+                // peer refuses, and the new one has its turn.
+                Ok(()) | Err(CommitError::Conflict { .. }) => *entry = newer,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn note_try(&self, key: &[u8], result: Result<Pause, String>) {
@@ -210,10 +235,13 @@ impl Node {
         }
         match (answer, &message.content) {
             (answer, content) if answer_ends(content, answer) => {
-                let mut batch = Batch::default();
-                batch.put.push(Put::Delete(Key::new(Table::Outbox, key)));
-                self.commit(batch)?;
-                Ok(Pause::Ended)
+                let key = Key::new(Table::Outbox, key);
+                // A newer one in the same place has not been answered.
+                let expect = vec![Expect::Equals(key.clone(), entry.encode())];
+                match self.commit(Batch { expect, put: vec![Put::Delete(key)] }) {
+                    Ok(()) | Err(CommitError::Conflict { .. }) => Ok(Pause::Ended),
+                    Err(error) => Err(error.into()),
+                }
             }
             (Answer::Ok, _) => Ok(Pause::Taken),
             (Answer::Refused(code), Content::Request { .. }) if code != "transfer-in-progress" => {
@@ -226,7 +254,10 @@ impl Node {
                 Ok(Pause::Ended)
             }
             (Answer::Refused(code), _) => Ok(Pause::Later(code.clone())),
-            (Answer::Stale { .. }, _) => Ok(Pause::Later("stale-life".into())),
+            (Answer::Stale { seen }, _) => {
+                self.meet_stale(to, *seen)?;
+                Ok(Pause::Later("stale-life".into()))
+            }
             (Answer::Busy, _) => Ok(Pause::Later("busy".into())),
             _ => Ok(Pause::Later("answer-unexpected".into())),
         }
@@ -259,6 +290,9 @@ impl Node {
             }
             progress.ticked = Some(Instant::now());
         }
+        if self.fenced() {
+            return self.ask_peers();
+        }
         for transfer in live(self)? {
             if transfer.stage != Stage::Sealed && self.home.clock.now() > transfer.expires {
                 self.advance_transfer(transfer.id, &Input::Tick)?;
@@ -290,6 +324,12 @@ impl Node {
             }
         }
     }
+}
+
+/// Whether a waiting message is one that a fenced node sends.
+fn speaks_of_recovery(entry: &OutboxEntry) -> bool {
+    Message::parse_own(&entry.message)
+        .is_ok_and(|m| matches!(m.content, Content::Recovering { .. } | Content::Known { .. }))
 }
 
 /// What to do with an outbox entry after an answer.

@@ -8,9 +8,12 @@ use yunling_protocol::key::Role;
 use yunling_protocol::member::{Member, Members};
 use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
+use yunling_protocol::office::DecideError;
+use yunling_protocol::recovery::{LifeVerdict, judge_life, new_life};
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
 use super::{Node, Refusal};
+use crate::clock::fresh;
 use crate::net::{PeerAddress, TestStep};
 
 /// Peers a node may have: 16 prefectures, their counties and organizations, with room; the allow
@@ -158,6 +161,7 @@ impl Node {
         };
         self.put_peer(&key, stored, &record)?;
         tracing::info!(peer = %name, "peer accepted");
+        self.ask_peers()?;
         Ok(self.view(&record))
     }
 
@@ -181,6 +185,7 @@ impl Node {
         record.mutual = false;
         self.put_peer(&peer_key(name), Some(stored), &record)?;
         tracing::info!(peer = %name, "peer removed");
+        self.ask_peers()?;
         Ok(())
     }
 
@@ -226,8 +231,9 @@ impl Node {
         }
     }
 
-    /// Remembers what a peer showed: a newer card of the same keys, its life, that it accepts us.
-    pub(crate) fn note_peer(&self, shown: SignedCard, life: Life) -> Result<(), Refusal> {
+    /// Remembers what a peer showed: a newer card of the same keys, that it accepts us. The life in
+    /// a greeting is not signed and counts for nothing; that of its first message does.
+    pub(crate) fn note_peer(&self, shown: SignedCard) -> Result<(), Refusal> {
         let name = shown.card.name.clone();
         let (stored, mut record) = self.peer(&name)?;
         if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
@@ -238,31 +244,41 @@ impl Node {
         }
         let newer = shown.card.made_at > record.card.card.made_at
             && shown.card.addresses != record.card.card.addresses;
-        if record.mutual && !newer && record.life == Some(life) {
+        if record.mutual && !newer {
             return Ok(());
         }
         record.mutual = true;
         if newer {
             record.card = shown;
         }
-        if record.life.is_none_or(|seen| life.generation > seen.generation) {
-            record.life = Some(life);
-        }
         self.put_peer(&peer_key(&name), Some(stored), &record)
     }
 
     /// Checks the life in a message against the highest one seen; a lower or twin life is stale.
     pub(crate) fn check_life(&self, name: &NodeName, life: Life) -> Result<Option<Life>, Refusal> {
-        let (stored, mut record) = self.peer(name)?;
-        match record.life {
-            Some(seen) if seen == life => Ok(None),
-            Some(seen) if seen.generation >= life.generation => Ok(Some(seen)),
-            _ => {
-                record.life = Some(life);
-                self.put_peer(&peer_key(name), Some(stored), &record)?;
-                Ok(None)
+        let mut fresh = fresh();
+        let verdict = self.act(|office| {
+            let damaged = |_| DecideError::Rule("store-damaged");
+            let key = peer_key(name);
+            let stored = self.get(key.table, &key.key)?.ok_or(DecideError::Rule("peer-unknown"))?;
+            let mut record = PeerRecord::decode(&stored).map_err(damaged)?;
+            let mut batch = Batch::default();
+            match judge_life(record.life, life) {
+                LifeVerdict::Same => return Ok((batch, None)),
+                LifeVerdict::Stale(seen) => return Ok((batch, Some(seen))),
+                LifeVerdict::Newer => {}
             }
-        }
+            if record.life.is_some() {
+                tracing::warn!(peer = %name, generation = life.generation, "the peer was restored");
+                batch = new_life(office, self, self.vault(), &mut fresh, name)?;
+            }
+            record.life = Some(life);
+            batch.expect.push(Expect::Equals(key.clone(), stored));
+            batch.put.push(Put::Set(key, record.encode()));
+            Ok((batch, None))
+        })?;
+        self.wake.notify_one();
+        Ok(verdict)
     }
 
     /// Tests the way to a peer, step by step.

@@ -56,6 +56,8 @@ pub struct VolunteerRequest {
 impl Node {
     /// Issues a proof over a dossier held here.
     pub fn issue_proof(&self, request: &ProofRequest) -> Result<Value, Refusal> {
+        // What it would prove may have moved, or been voided, since the backup.
+        self.refuse_fenced()?;
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
         match dossier.custody() {
@@ -327,6 +329,7 @@ impl Node {
             "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
             "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
             "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
+            "backup": crate::backup::state::view(&self.home),
         }))
     }
 }

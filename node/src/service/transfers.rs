@@ -192,6 +192,7 @@ impl Node {
             Step::Cancel => Input::Cancel { reason },
             Step::Resume => Input::Resume,
         };
+        self.refuse_fenced()?;
         self.advance_transfer(id, &input).map_err(|e| e.about("transfer", id))?;
         if step == Step::Resume {
             self.retry_now();

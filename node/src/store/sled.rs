@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use yunling_protocol::store::{
-    Batch, CommitError, Expect, Item, Key, Read, Store, StoreError, Table, check_scan,
+    Batch, CommitError, Expect, Item, Key, Read, Snapshot, Store, StoreError, Table, check_scan,
 };
 
 use self::home::Home;
@@ -28,6 +28,7 @@ mod home;
 mod queue;
 mod record;
 mod room;
+mod snapshot;
 mod state;
 mod writer;
 
@@ -268,6 +269,10 @@ impl Store for SledStore {
                 Err(silent())
             }
         }
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        Ok(Box::new(self::snapshot::SledSnapshot::begin(self)?))
     }
 }
 

@@ -70,6 +70,9 @@ pub fn open<'p>(
     books: &dyn Books,
     dossier: DossierId,
 ) -> Result<Appender<'p>, DecideError> {
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
     // The head record answers also when the rest of a moved dossier is destroyed.
     match ledger::head_record(books, dossier)?.map(|r| r.custody) {
         Some(Custody::Open(node)) if node == *office.me => {}
@@ -92,6 +95,9 @@ pub fn receive(
     fresh: &mut Fresh,
     message: &Message,
 ) -> Result<Decision, DecideError> {
+    if office.fenced {
+        return Ok(Decision::answer(Answer::Busy));
+    }
     let known = Loaded::by_id(books, message.transfer)?;
     let input = match &message.content {
         Content::Request { code } => match known {
@@ -265,7 +271,7 @@ fn spend(books: &dyn Books, transfer: &Transfer, batch: &mut Batch) -> Result<()
 }
 
 /// Takes this side's waiting messages of the transfer out of the outbox.
-pub(super) fn clear_outbox(transfer: &Transfer, batch: &mut Batch) {
+pub(crate) fn clear_outbox(transfer: &Transfer, batch: &mut Batch) {
     // Every content number a custody message can have.
     for number in 1..=8 {
         batch.put.push(crate::store::Put::Delete(office::custody_outbox_key(
@@ -311,6 +317,18 @@ fn seal(
 fn stored_seal(books: &dyn Books, transfer: &Transfer) -> Result<Vec<u8>, DecideError> {
     let id = transfer.seal.ok_or(DecideError::Rule("seal-missing"))?;
     ledger::statement(books, transfer.dossier, id)?.ok_or(DecideError::Rule("seal-missing"))
+}
+
+/// Puts the release of a sealed transfer into the outbox once more.
+pub(crate) fn release_again(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    transfer: &Transfer,
+    batch: &mut Batch,
+) -> Result<(), DecideError> {
+    let seal = stored_seal(books, transfer)?;
+    release(office, books, vault, transfer, seal, batch)
 }
 
 fn release(

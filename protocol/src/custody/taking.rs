@@ -35,6 +35,9 @@ pub fn start(
     from: &NodeName,
     slip: &str,
 ) -> Result<(Batch, Transfer), DecideError> {
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
     let (dossier, code) = parse_code(slip).map_err(|_| DecideError::Rule("transfer-code-form"))?;
     if from == office.me || !office.members.is_active(from) {
         return Err(DecideError::Rule("peer-unknown"));
@@ -83,8 +86,14 @@ pub fn receive(
     fresh: &mut Fresh,
     message: &Message,
 ) -> Result<Decision, DecideError> {
+    if office.fenced {
+        return Ok(Decision::answer(Answer::Busy));
+    }
     let Some(mut loaded) = Loaded::by_id(books, message.transfer)? else {
-        return Ok(Decision::refused("transfer-unknown"));
+        return match &message.content {
+            Content::Release { .. } => adopt(office, books, message),
+            _ => Ok(Decision::refused("transfer-unknown")),
+        };
     };
     let t = &mut loaded.transfer;
     let any_peer =
@@ -331,7 +340,9 @@ pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Res
 pub fn may_install(office: &Office<'_>, t: &Transfer, message: &Message) -> bool {
     let sealed =
         |seal: &Statement| matches!(&seal.body, Body::Seal(b) if (b.head, b.count) == (t.head, t.count));
-    t.stage == Stage::Accepted && release_fits(office, t, message).is_ok_and(|seal| sealed(&seal))
+    !office.fenced
+        && t.stage == Stage::Accepted
+        && release_fits(office, t, message).is_ok_and(|seal| sealed(&seal))
 }
 
 /// The release: promotes the staged copy, appends the seal and "received".
@@ -348,15 +359,24 @@ fn release(
     if loaded.transfer.stage == Stage::Completed {
         return done_again(office, books, &loaded.transfer);
     }
+    let before = loaded.transfer.clone();
+    let copies_again = matches!(before.stage, Stage::Requested | Stage::Cancelled);
+    if copies_again {
+        // No offer was seen, or it is forgotten: the epoch is the one the seal speaks of.
+        loaded.transfer.epoch = message.epoch;
+    }
     let seal = match release_fits(office, &loaded.transfer, message) {
         Ok(seal) => seal,
         Err(code) => return Ok(Decision::refused(code)),
     };
     let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
-    let input = Input::Release { head: body.head, count: body.count, seal: seal.id };
-    let before = loaded.transfer.clone();
-    let actions = step(&mut loaded.transfer, &input, None, office.now)?;
     let mut batch = Batch::default();
+    if copies_again {
+        clear_outbox(&before, &mut batch);
+        loaded.transfer.minutes = body.minutes;
+    }
+    let input = Input::Release { head: body.head, count: body.count, seal: seal.id };
+    let actions = step(&mut loaded.transfer, &input, None, office.now)?;
     if actions.contains(&Action::Promote) {
         clear_outbox(&loaded.transfer, &mut batch);
         promote(office, books, vault, fresh, &before, &seal, secrets, &mut batch)?;
@@ -414,6 +434,61 @@ fn promote(
         Content::Done { count, head },
     )?;
     Ok(())
+}
+
+/// A release of a transfer that this node forgot when it was restored: the seal says all that is
+/// needed to copy the dossier once more. The old custodian must help, so an old message alone
+/// moves nothing.
+fn adopt(office: &Office<'_>, books: &dyn Books, message: &Message) -> Result<Decision, DecideError> {
+    let Content::Release { seal, .. } = &message.content else {
+        return Ok(Decision::refused("message-unexpected"));
+    };
+    let Ok(seal) = Statement::parse(seal) else { return Ok(Decision::refused("seal-mismatch")) };
+    let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
+    let transfer = Transfer {
+        id: message.transfer,
+        dossier: message.dossier,
+        side: Side::Taking,
+        peer: message.from.clone(),
+        epoch: body.epoch,
+        stage: Stage::Copying,
+        head: body.head,
+        count: body.count,
+        minutes: body.minutes,
+        have: 0,
+        rounds: 0,
+        started: office.now,
+        expires: UnixTime(office.now.0 + TRANSFER_SECONDS_MAX),
+        reason: None,
+        seal: None,
+        code_hash: [0; 32],
+        purge_at: None,
+        unasked: Vec::new(),
+    };
+    if let Err(code) = release_fits(office, &transfer, message) {
+        return Ok(Decision::refused(code));
+    }
+    let mut batch = Batch::default();
+    match ledger::head_record(books, message.dossier)? {
+        // It was here and has gone on: what the release asks for is done.
+        Some(record) if record.epoch > body.epoch => {
+            let content = Content::Done { count: record.length, head: record.head };
+            let peer = &message.from;
+            office.post(&mut batch, peer, message.dossier, body.epoch, message.transfer, content)?;
+            return Ok(Decision { batch, answer: Answer::Ok, wake: true });
+        }
+        Some(record) if record.custody == Custody::Open(office.me.clone()) => {
+            return Ok(Decision::refused("dossier-held-here"));
+        }
+        _ => {}
+    }
+    if Loaded::current(books, message.dossier)?
+        .is_some_and(|l| !l.transfer.stage.ended() && l.transfer.side == Side::Taking)
+    {
+        return Ok(Decision::answer(Answer::Busy));
+    }
+    Loaded::new(transfer).save(&mut batch);
+    Ok(Decision { batch, answer: Answer::Ok, wake: true })
 }
 
 /// Done again for a release that came again.

@@ -160,7 +160,7 @@ fn a_release_from_another_node_or_for_another_dossier_is_refused() {
     let elsewhere = message(&world, KUNMING, DALI, DossierId([5; 16]), 0, transfer, content());
     assert_eq!(world.receive(DALI, &elsewhere), other);
     let unknown = message(&world, KUNMING, DALI, id, 0, TransferId([8; 16]), content());
-    assert_eq!(world.receive(DALI, &unknown), Answer::Refused("transfer-unknown".into()));
+    assert_eq!(world.receive(DALI, &unknown), Answer::Refused("seal-mismatch".into()));
     let mut broken = message(&world, KUNMING, DALI, id, 0, transfer, content());
     let last = broken.len() - 1;
     broken[last] ^= 1;

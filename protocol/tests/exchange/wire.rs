@@ -6,6 +6,7 @@ use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::message::{Answer, Content, Message};
 use yunling_protocol::office::{DecideError, Decision, OutboxEntry, answer_ends};
+use yunling_protocol::recovery::{self, LifeVerdict, fence};
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, SCAN_ITEMS_MAX, Table};
 
@@ -31,7 +32,19 @@ pub(crate) struct Packet {
 impl Packet {
     /// What it is about, told by its key alone.
     pub(crate) fn word(&self) -> &'static str {
-        let words = ["request", "offer", "refuse", "pull", "accept", "release", "done", "cancel"];
+        let words = [
+            "request",
+            "offer",
+            "refuse",
+            "pull",
+            "accept",
+            "release",
+            "done",
+            "cancel",
+            "",
+            "recovering",
+            "known",
+        ];
         let zero = self.key.key.iter().position(|b| *b == 0).expect("a name ends with zero");
         match (self.key.key[zero + 1], self.key.key.last()) {
             (b'c', Some(number)) => words[usize::from(*number) - 1],
@@ -71,10 +84,37 @@ impl World {
             Ok(message) => message,
             Err(error) => return Decision::refused(error.code()),
         };
+        let life = match self.judge_life(at, &message) {
+            Ok(batch) => batch,
+            Err(answer) => return Decision::answer(answer),
+        };
+        if !life.put.is_empty() {
+            self.commit(at, life).expect("nobody else wrote since the decision");
+        }
         match self.route(at, &message) {
             Ok(decision) => decision,
             Err(error) => Decision::refused(error.code()),
         }
+    }
+
+    /// Looks at the life of a message, as every node does before anything else.
+    fn judge_life(&self, at: usize, message: &Message) -> Result<Batch, Answer> {
+        let key = Key::new(Table::Peer, message.from.as_str().as_bytes());
+        let seen = self.desks[at].get(key.table, &key.key).unwrap().and_then(|b| fence::decode_life(&b));
+        let mut batch = Batch::default();
+        match recovery::judge_life(seen, message.life) {
+            LifeVerdict::Same => {}
+            LifeVerdict::Stale(seen) => return Err(Answer::Stale { seen }),
+            LifeVerdict::Newer => {
+                if seen.is_some() {
+                    let (office, books, fresh) = (self.office(at), &self.desks[at], &mut self.fresh(at));
+                    let dropped = recovery::new_life(&office, books, &PlainVault, fresh, &message.from);
+                    batch = dropped.map_err(|e| Answer::Refused(e.code().to_owned()))?;
+                }
+                batch.put.push(Put::Set(key, fence::encode_life(message.life)));
+            }
+        }
+        Ok(batch)
     }
 
     fn route(&self, at: usize, message: &Message) -> Result<Decision, DecideError> {
@@ -88,6 +128,19 @@ impl World {
             Content::Offer { .. } | Content::Refuse { .. } | Content::Release { .. } => {
                 taking::receive(&office, books, &PlainVault, fresh, message)
             }
+            Content::Recovering { since, after } => {
+                recovery::tell::answer(&office, books, &PlainVault, message, *since, after)
+            }
+            Content::Known { after, items, next } => recovery::learn::take(
+                &office,
+                books,
+                &PlainVault,
+                fresh,
+                message,
+                after,
+                items,
+                next.as_ref(),
+            ),
             Content::Cancel { .. } if taker()? => {
                 taking::receive(&office, books, &PlainVault, fresh, message)
             }
@@ -125,6 +178,10 @@ impl World {
                 let Ok(decision) = taking::advance(&office, loaded, &input) else { return };
                 decision.batch
             }
+            Content::Recovering { .. } => {
+                let Answer::Stale { seen } = answer else { return };
+                recovery::raise(&office, desk, *seen, &mut self.fresh(packet.from)).expect("a fenced node").0
+            }
             content if answer_ends(content, answer) => {
                 let mut batch = Batch::new();
                 batch.expect.push(Expect::Equals(packet.key.clone(), packet.entry.clone()));
@@ -148,8 +205,22 @@ impl World {
     /// Takes everything that stands in the outbox of `from` once; the answers in order.
     pub(crate) fn send_all(&self, from: usize) -> Vec<Answer> {
         let silent = |at: usize| self.silent.borrow().contains(&at);
-        let packets = self.outbox(from).into_iter().filter(|p| !silent(p.from) && !silent(p.to));
+        self.resign(from);
+        let fenced = self.office(from).fenced;
+        let may = |p: &Packet| !fenced || matches!(p.word(), "recovering" | "known");
+        let packets = self.outbox(from).into_iter().filter(|p| !silent(p.from) && !silent(p.to) && may(p));
         packets.map(|p| self.carry(&p)).collect()
+    }
+
+    /// Signs again what waits under an older life.
+    fn resign(&self, at: usize) {
+        for packet in self.outbox(at) {
+            let entry = OutboxEntry::decode(&packet.entry).unwrap();
+            if let Some(entry) = recovery::resign(&self.office(at), &entry).unwrap() {
+                let put = Put::Set(packet.key, entry.encode());
+                self.commit(at, Batch { expect: vec![], put: vec![put] }).unwrap();
+            }
+        }
     }
 
     /// Carries the one message of this kind that `from` has waiting.

@@ -20,6 +20,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, Office, Secrets, Vault};
 use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
+use yunling_protocol::recovery::fence::{self, Fence};
 use yunling_protocol::register::{self, Made};
 use yunling_protocol::statement::{Attestation, Correction, Statement};
 use yunling_protocol::store::{
@@ -168,7 +169,8 @@ impl World {
         let desk = &self.desks[at];
         Office {
             me: &desk.name,
-            life: Life { generation: 1, mark: [at as u8; 16] },
+            life: self.life(at),
+            fenced: Fence::load(&desk.store).unwrap().is_some(),
             trial: false,
             members: &self.members,
             signer: &desk.signer,
@@ -177,6 +179,13 @@ impl World {
             hold_transfers: desk.hold.get(),
             now: self.now.get(),
         }
+    }
+
+    /// The life of a node: of its own, or one it took when it was restored.
+    pub(crate) fn life(&self, at: usize) -> Life {
+        let key = fence::life_key();
+        let stored = self.desks[at].get(key.table, &key.key).unwrap();
+        stored.map_or(Life { generation: 1, mark: [at as u8; 16] }, |b| fence::decode_life(&b).unwrap())
     }
 
     /// Bytes never used before.
@@ -311,7 +320,8 @@ impl World {
     pub(crate) fn custodians(&self, id: DossierId) -> Vec<usize> {
         let holds = |at: &usize| {
             let record = ledger::head_record(&self.desks[*at], id).unwrap();
-            record.is_some_and(|r| r.custody == Custody::Open(self.desks[*at].name.clone()))
+            let fenced = Fence::load(&self.desks[*at].store).unwrap().is_some();
+            !fenced && record.is_some_and(|r| r.custody == Custody::Open(self.desks[*at].name.clone()))
         };
         (0..self.desks.len()).filter(holds).collect()
     }

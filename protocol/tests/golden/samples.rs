@@ -292,6 +292,17 @@ pub(crate) fn contents() -> Vec<(&'static str, Content)> {
         ("done", Content::Done { count: 44, head: head() }),
         ("cancel", Content::Cancel { reason: "person-asked".into() }),
         ("deliver", Content::Deliver { statement: vec![0xd2; 8] }),
+        ("recovering", Content::Recovering { since: SIGNED_AT, after: vec![0; 49] }),
+        ("recovering-least", Content::Recovering { since: SIGNED_AT, after: vec![] }),
+        (
+            "known",
+            Content::Known {
+                after: vec![0; 49],
+                items: vec![vec![0xd2; 8], vec![0xd2; 9]],
+                next: Some(vec![1; 49]),
+            },
+        ),
+        ("known-least", Content::Known { after: vec![], items: vec![], next: None }),
     ]
 }
 

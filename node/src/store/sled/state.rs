@@ -10,6 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::sled::Db;
 
+use super::snapshot::Kept;
+
 /// Stored form by raw key, `None` for no record.
 pub(super) type Values = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -49,12 +51,14 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, ::sled::Error>) -> Res
 pub(super) struct State {
     db: Option<Db>,
     undo: Values,
+    /// What a snapshot that is being read still needs.
+    kept: Option<Kept>,
     distrusted: bool,
 }
 
 impl State {
     pub(super) fn new(db: Db) -> Self {
-        Self { db: Some(db), undo: Values::new(), distrusted: false }
+        Self { db: Some(db), undo: Values::new(), kept: None, distrusted: false }
     }
 
     /// The open tree.
@@ -64,6 +68,9 @@ impl State {
 
     /// Lays old values over the tree.
     pub(super) fn cover(&mut self, undo: Values) {
+        if let Some(kept) = &mut self.kept {
+            kept.keep(&undo);
+        }
         self.undo = undo;
     }
 
@@ -114,6 +121,36 @@ impl State {
             let under = db.range(start..end);
             Merged::new(under, over, |a, b| a < b).take(limit).collect()
         })
+    }
+
+    /// Begins a snapshot of what readers see now; `false` when one is being read.
+    pub(super) fn begin_snapshot(&mut self) -> bool {
+        if self.kept.is_some() {
+            return false;
+        }
+        // A group that is being written is not durable: the snapshot is the state before it.
+        self.kept = Some(Kept::new(&self.undo));
+        true
+    }
+
+    /// The next items of the snapshot.
+    pub(super) fn snapshot_items(&self, limit: usize) -> Result<Vec<RawItem>, Fault> {
+        let Some(kept) = &self.kept else { return Ok(Vec::new()) };
+        let db = self.db()?;
+        guarded(|| {
+            let under = db.range(kept.cursor()..);
+            Merged::new(under, kept.ahead(), |a, b| a < b).take(limit).collect()
+        })
+    }
+
+    /// The snapshot that is being read.
+    pub(super) fn kept(&mut self) -> Option<&mut Kept> {
+        self.kept.as_mut()
+    }
+
+    /// Ends the snapshot.
+    pub(super) fn end_snapshot(&mut self) {
+        self.kept = None;
     }
 
     /// The last item from `start` up to, not including, `end`.

@@ -1,0 +1,151 @@
+//! The fence of a restored node: asks the peers, shows who has answered, opens, or is lifted by an
+//! operator. The rules are `yunling_protocol::recovery`.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use yunling_protocol::message::Life;
+use yunling_protocol::name::NodeName;
+use yunling_protocol::recovery::fence::{self, Fence};
+use yunling_protocol::recovery::{ask_all, learn};
+use yunling_protocol::store::{Expect, Read as _};
+
+use super::{Node, Refusal};
+use crate::clock::fresh;
+
+/// What `recovery lift` asks.
+#[derive(Debug, Deserialize)]
+pub struct LiftRequest {
+    /// Peers that cannot be heard.
+    pub without: Vec<String>,
+    /// Why, for the record.
+    pub reason: String,
+}
+
+impl Node {
+    /// Whether nothing may be appended until the peers have told what they know.
+    pub fn fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire)
+    }
+
+    /// Refuses what a fenced node must not do, naming whom it waits for.
+    pub(crate) fn refuse_fenced(&self) -> Result<(), Refusal> {
+        if !self.fenced() {
+            return Ok(());
+        }
+        let missing = self.fence_missing().unwrap_or_default();
+        let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Err(Refusal::new("fenced").with("missing", names.join(" ")))
+    }
+
+    fn fence_missing(&self) -> Result<Vec<NodeName>, Refusal> {
+        let Some((fence, _)) = Fence::load(self)? else { return Ok(Vec::new()) };
+        Ok(self.decide(|office| fence.missing(office.members, office.me)))
+    }
+
+    /// Reads the fence again after something may have ended it.
+    pub(crate) fn look_at_fence(&self) -> Result<(), Refusal> {
+        if self.fenced() && Fence::load(self)?.is_none() {
+            self.fenced.store(false, Ordering::Release);
+            tracing::info!("the fence is open: the peers have told what they know");
+            self.retry_now();
+        }
+        Ok(())
+    }
+
+    /// Asks every peer that has not answered, and opens when nobody is left to ask.
+    pub(crate) fn ask_peers(&self) -> Result<(), Refusal> {
+        if !self.fenced() {
+            return Ok(());
+        }
+        let mut fresh = fresh();
+        self.act(|office| {
+            let mut batch = learn::settle(office, self, self.vault(), &mut fresh)?;
+            if batch.put.is_empty()
+                && let Some((fence, stored)) = Fence::load(self)?
+            {
+                batch = ask_all(office, &fence)?;
+                batch.expect.push(Expect::Equals(fence::fence_key(), stored));
+            }
+            Ok((batch, ()))
+        })?;
+        self.look_at_fence()?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// A peer has seen another life of this node. While fenced a higher one is taken; a node that
+    /// works must not: then two of it run, and a person has to look.
+    pub(crate) fn meet_stale(&self, peer: &NodeName, seen: Life) -> Result<(), Refusal> {
+        if !self.fenced() {
+            tracing::error!(
+                peer = %peer, generation = seen.generation,
+                "a peer has seen a newer life of this node: is a restored copy running elsewhere?"
+            );
+            self.count("life_superseded");
+            return Ok(());
+        }
+        let mut fresh = fresh();
+        let life = self.act(|office| {
+            let (batch, life) = yunling_protocol::recovery::raise(office, self, seen, &mut fresh)?;
+            Ok((batch, life))
+        })?;
+        *self.life.write().unwrap_or_else(PoisonError::into_inner) = life;
+        tracing::info!(generation = life.generation, "a life above the one a peer has seen");
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Lifts the fence on the word of an operator, who names every peer that is missing.
+    pub fn lift_fence(&self, request: &LiftRequest) -> Result<Value, Refusal> {
+        let parse = |text: &String| {
+            NodeName::parse(text)
+                .map_err(|_| Refusal::new("node-name").with("value", super::refusal::shown(text)))
+        };
+        let without: Vec<NodeName> = request.without.iter().map(parse).collect::<Result<_, _>>()?;
+        let missing = self.fence_missing()?;
+        let mut fresh = fresh();
+        let act =
+            self.act(|office| fence::lift(office, self, self.vault(), &mut fresh, &without, &request.reason));
+        let act = act.map_err(|e| {
+            let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            e.about("missing", names.join(" ")).about("max", fence::REASON_BYTES_MAX)
+        })?;
+        tracing::warn!(
+            missing = %missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            "the fence was lifted by an operator"
+        );
+        self.look_at_fence()?;
+        Ok(json!({
+            "lifted": true,
+            "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "act": BASE64URL_NOPAD.encode(&act),
+        }))
+    }
+
+    /// The fence and what the restore cost, for `recovery show` and `status`.
+    pub fn recovery(&self) -> Result<Value, Refusal> {
+        let losses = learn::losses(self, &self.home.name)?;
+        let double = learn::double_seals(self)?.len();
+        let life = self.life();
+        let lifted = fence::lifted_key(life);
+        let lifted = self.get(lifted.table, &lifted.key)?.is_some();
+        let mut view = json!({
+            "fenced": self.fenced(), "generation": life.generation, "lifted": lifted,
+            "lost_entries": losses.entries, "lost_dossiers": losses.dossiers, "double_seals": double,
+        });
+        if let Some((fence, _)) = Fence::load(self)? {
+            let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+            view["made_at"] = json!(yunling_protocol::day::UnixTime(fence.made_at.0).0);
+            view["heard"] = json!(text(&fence.heard));
+            view["missing"] = json!(text(&self.fence_missing()?));
+            view["unknown"] = json!(text(
+                &fence.new_peers.iter().filter(|n| !self.members().is_active(n)).cloned().collect::<Vec<_>>()
+            ));
+        }
+        Ok(view)
+    }
+}

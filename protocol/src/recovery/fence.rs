@@ -1,0 +1,283 @@
+//! The fence of a restored node: whom it must hear before it may append again.
+//!
+//! It lies in the store and is written in the batch that gives the restored store its new life, so
+//! that no node ever opens unfenced on old data. It ends when every peer ever accepted has told
+//! all it knows, or when an operator signs for the missing ones.
+
+use std::collections::BTreeMap;
+
+use super::{NO_DOSSIER, NO_TRANSFER};
+use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
+use crate::cose::{self, Typ};
+use crate::custody::record::{Loaded, live};
+use crate::custody::{Input, Side, Stage, giving};
+use crate::day::UnixTime;
+use crate::fresh::Fresh;
+use crate::ledger::{self, Books, LedgerError};
+use crate::member::Members;
+use crate::message::{Content, Life};
+use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
+use crate::office::{DecideError, Office, Vault};
+use crate::store::{Batch, Expect, Key, Put, Read, Table};
+
+/// Peers a fence can name: more than a node may have.
+const PEERS_MAX: usize = 1_024;
+/// Longest cursor of a page: one byte of table and the longest statement key.
+pub const CURSOR_BYTES_MAX: usize = 64;
+/// Largest stored fence in bytes: every peer with a name and a cursor of full length.
+const FENCE_BYTES_MAX: usize = PEERS_MAX * 2 * (NODE_NAME_BYTES_MAX + CURSOR_BYTES_MAX + 8);
+/// Longest reason of an operator who lifts a fence, in bytes.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// Key of the fence; absent on a node that may append.
+pub fn fence_key() -> Key {
+    Key::new(Table::Meta, &b"fence"[..])
+}
+
+/// Key of the node's own life.
+pub fn life_key() -> Key {
+    Key::new(Table::Meta, &b"life"[..])
+}
+
+/// Key of the signed act that lifted the fence of a life.
+pub fn lifted_key(life: Life) -> Key {
+    Key::new(Table::Meta, [&b"lifted/"[..], &encode_life(life)].concat())
+}
+
+/// Where the question to a peer waits until the peer has told everything.
+pub(super) fn question_key(peer: &NodeName) -> Key {
+    let asks = Content::Recovering { since: UnixTime(0), after: Vec::new() };
+    crate::office::custody_outbox_key(peer, NO_TRANSFER, asks.number())
+}
+
+/// Stored form of a life: generation in 8 bytes, most significant first, and the mark.
+pub fn encode_life(life: Life) -> Vec<u8> {
+    [&life.generation.to_be_bytes()[..], &life.mark].concat()
+}
+
+/// Reads a stored life.
+pub fn decode_life(bytes: &[u8]) -> Option<Life> {
+    let (generation, mark) = bytes.split_first_chunk::<8>()?;
+    Some(Life { generation: u64::from_be_bytes(*generation), mark: mark.try_into().ok()? })
+}
+
+/// The fence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// When the backup was made, by this node's own clock.
+    pub made_at: UnixTime,
+    /// Generation of the life it was made in.
+    pub old_generation: u64,
+    /// Peers made since, as the operator named them: they must answer too.
+    pub new_peers: Vec<NodeName>,
+    /// Peers that have told everything to the present life.
+    pub heard: Vec<NodeName>,
+    /// Where the next page of the others begins.
+    pub cursors: BTreeMap<NodeName, Vec<u8>>,
+}
+
+fn names(list: &[NodeName]) -> Option<Value> {
+    let list: Vec<Value> = list.iter().map(|n| cbor::text(n.as_str())).collect();
+    (!list.is_empty()).then_some(Value::Array(list))
+}
+
+fn name(value: Value, label: i64) -> Result<NodeName, CborError> {
+    let text = cbor::as_text(value, label, NODE_NAME_BYTES_MAX)?;
+    NodeName::parse(&text).map_err(|_| CborError::WrongType(label))
+}
+
+impl Fence {
+    /// Encodes, version 1.
+    pub fn encode(&self) -> Vec<u8> {
+        let cursors = self.cursors.iter().map(|(n, c)| (cbor::text(n.as_str()), cbor::bytes(c.as_slice())));
+        let cursors: Vec<Value> = cursors.map(|(n, c)| Value::Array(vec![n, c])).collect();
+        let map = MapBuilder::new()
+            .put(1, cbor::int(1))
+            .put(2, cbor::int(self.made_at.0))
+            .put(3, cbor::int(self.old_generation))
+            .put_opt(4, names(&self.new_peers))
+            .put_opt(5, names(&self.heard))
+            .put_opt(6, (!cursors.is_empty()).then_some(Value::Array(cursors)));
+        cbor::encode(&map.build())
+    }
+
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        let mut f = Fields::open(cbor::decode(bytes, FENCE_BYTES_MAX)?)?;
+        if f.uint(1)? != 1 {
+            return Err(CborError::WrongType(1));
+        }
+        let list = |f: &mut Fields, label| -> Result<Vec<NodeName>, CborError> {
+            f.list(label, PEERS_MAX)?.into_iter().map(|v| name(v, label)).collect()
+        };
+        let cursor = |value| -> Result<(NodeName, Vec<u8>), CborError> {
+            let Value::Array(pair) = value else { return Err(CborError::WrongType(6)) };
+            let [peer, cursor]: [Value; 2] = pair.try_into().map_err(|_| CborError::WrongType(6))?;
+            match cursor {
+                Value::Bytes(bytes) if bytes.len() <= CURSOR_BYTES_MAX => Ok((name(peer, 6)?, bytes)),
+                _ => Err(CborError::WrongType(6)),
+            }
+        };
+        let fence = Self {
+            made_at: UnixTime(f.int(2)?),
+            old_generation: f.uint(3)?,
+            new_peers: list(&mut f, 4)?,
+            heard: list(&mut f, 5)?,
+            cursors: f.list(6, PEERS_MAX)?.into_iter().map(cursor).collect::<Result<_, _>>()?,
+        };
+        f.finish()?;
+        Ok(fence)
+    }
+
+    /// The fence of this store with its stored bytes, `None` when it may append.
+    pub fn load(read: &(impl Read + ?Sized)) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
+        let key = fence_key();
+        match read.get(key.table, &key.key)? {
+            Some(bytes) => Ok(Some((Self::decode(&bytes)?, bytes))),
+            None => Ok(None),
+        }
+    }
+
+    /// Peers that must still tell what they know: all that are members, and those named as new.
+    pub fn missing(&self, members: &Members, me: &NodeName) -> Vec<NodeName> {
+        let active = members.iter().filter(|m| m.removed_at.is_none()).map(|m| m.card.card.name.clone());
+        let mut all: Vec<NodeName> = active.chain(self.new_peers.iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all.retain(|name| name != me && !self.heard.contains(name));
+        all
+    }
+
+    /// Puts the question for the next page of `peer` into the outbox.
+    pub(super) fn ask(
+        &self,
+        office: &Office<'_>,
+        peer: &NodeName,
+        batch: &mut Batch,
+    ) -> Result<(), DecideError> {
+        let after = self.cursors.get(peer).cloned().unwrap_or_default();
+        let content = Content::Recovering { since: self.made_at, after };
+        Ok(office.post(batch, peer, NO_DOSSIER, 0, NO_TRANSFER, content)?)
+    }
+}
+
+/// Asks every missing peer that is known; safe to repeat, the question of each has one place in
+/// the outbox. A peer named as new is asked once its card is accepted again.
+pub fn ask_all(office: &Office<'_>, fence: &Fence) -> Result<Batch, DecideError> {
+    let mut batch = Batch::default();
+    for peer in fence.missing(office.members, office.me) {
+        if office.members.is_active(&peer) {
+            fence.ask(office, &peer, &mut batch)?;
+        }
+    }
+    Ok(batch)
+}
+
+/// A peer has seen a higher or twin life of this node: takes one above it and begins to ask anew,
+/// since what was told to the lower one might be told to a stranger. Only a fenced node may; one
+/// that works would hide that two of it run.
+pub fn raise(
+    office: &Office<'_>,
+    read: &(impl Read + ?Sized),
+    seen: Life,
+    fresh: &mut Fresh,
+) -> Result<(Batch, Life), DecideError> {
+    let (mut fence, stored) = Fence::load(read)?.ok_or(DecideError::Rule("life-superseded"))?;
+    let generation = seen.generation.max(office.life.generation).checked_add(1);
+    let life =
+        Life { generation: generation.ok_or(DecideError::Rule("life-exhausted"))?, mark: fresh.bytes16() };
+    fence.heard.clear();
+    fence.cursors.clear();
+    let mut batch = Batch::default();
+    batch.expect.push(Expect::Equals(fence_key(), stored));
+    batch.expect.push(Expect::Equals(life_key(), encode_life(office.life)));
+    ledger::set(&mut batch, fence_key(), fence.encode());
+    ledger::set(&mut batch, life_key(), encode_life(life));
+    let raised = Office { life, ..*office };
+    batch.merge(ask_all(&raised, &fence)?);
+    Ok((batch, life))
+}
+
+/// Ends the fence: what this node had half made as the giving side in its old life is cancelled,
+/// because its peers have dropped it too.
+pub(super) fn open(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    fresh: &mut Fresh,
+    batch: &mut Batch,
+) -> Result<(), DecideError> {
+    batch.put.push(Put::Delete(fence_key()));
+    for transfer in live(books)? {
+        let half_made = matches!(transfer.stage, Stage::Requested | Stage::Offered);
+        // A seal that was learned in this very batch has ended the transfer already.
+        let key = crate::custody::record::transfer_key(transfer.id);
+        let touched = batch.put.iter().any(|put| *put.key() == key);
+        if transfer.side != Side::Giving || !half_made || touched {
+            continue;
+        }
+        let Some(loaded) = Loaded::by_id(books, transfer.id)? else { continue };
+        let input = Input::Cancel { reason: "restored".into() };
+        batch.merge(giving::advance(office, books, vault, fresh, loaded, &input)?.batch);
+    }
+    Ok(())
+}
+
+/// An operator takes it on himself that some peers cannot be heard: a signed act that names them,
+/// kept for ever. All that are missing must be named, so that nobody lifts more than he knows.
+pub fn lift(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    fresh: &mut Fresh,
+    without: &[NodeName],
+    reason: &str,
+) -> Result<(Batch, Vec<u8>), DecideError> {
+    let (fence, stored) = Fence::load(books)?.ok_or(DecideError::Rule("fence-none"))?;
+    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        return Err(DecideError::Rule("fence-reason"));
+    }
+    let missing = fence.missing(office.members, office.me);
+    if missing.iter().any(|name| !without.contains(name)) {
+        return Err(DecideError::Rule("fence-missing-unnamed"));
+    }
+    let payload = MapBuilder::new()
+        .put(1, cbor::int(1))
+        .put(2, cbor::text(office.me.as_str()))
+        .put(3, office.life.to_value())
+        .put(4, cbor::int(office.now.0))
+        .put(5, cbor::int(fence.made_at.0))
+        .put_opt(6, names(&missing))
+        .put(7, cbor::text(reason))
+        .put_opt(8, office.trial.then_some(Value::Bool(true)));
+    let typ = Typ::Text("yunling/fence-lifted".into());
+    let act = cose::sign1(office.signer, &typ, b"yunling/fence-lifted/1", &cbor::encode(&payload.build()))?;
+    let mut batch = Batch::default();
+    batch.expect.push(Expect::Equals(fence_key(), stored));
+    batch.put.extend(missing.iter().map(|peer| Put::Delete(question_key(peer))));
+    ledger::set(&mut batch, lifted_key(office.life), act.clone());
+    open(office, books, vault, fresh, &mut batch)?;
+    Ok((batch, act))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_fence_is_read_back_and_the_one_of_a_new_restore_is_short() {
+        let name = |n: &str| NodeName::parse(n).unwrap();
+        let mut fence = Fence {
+            made_at: UnixTime(9),
+            old_generation: 1,
+            new_peers: vec![name("dali")],
+            heard: vec![],
+            cursors: BTreeMap::new(),
+        };
+        assert_eq!(Fence::decode(&fence.encode()), Ok(fence.clone()));
+        fence.heard = vec![name("dali"), name("yuxi")];
+        fence.cursors.insert(name("yuxi"), vec![7; 49]);
+        assert_eq!(Fence::decode(&fence.encode()), Ok(fence));
+    }
+}
