@@ -34,8 +34,9 @@ impl World {
             }
         }
         // Only what the operators and the wire still have on the way; nobody begins anything new.
-        self.queue
-            .retain(|_, event| !matches!(event, Event::Operator | Event::Moment | Event::Pump(_, _, true)));
+        self.queue.retain(|_, event| {
+            !matches!(event, Event::Operator | Event::Moment | Event::Backup(_) | Event::Pump(_, _, true))
+        });
         for _ in 0..ROUNDS_MAX {
             self.clerks();
             let until = self.now + ROUND_MS;

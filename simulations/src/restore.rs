@@ -3,8 +3,6 @@
 //! A restore may lose what never left the node. The book forgets exactly that, no more: whatever
 //! another node still holds or can deliver again must come back, and is looked for at rest.
 
-use std::collections::BTreeMap;
-
 use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::recovery::fence::{Fence, encode_life, fence_key, life_key};
@@ -49,13 +47,7 @@ impl World {
         let since = node.accepted.iter().filter(|(_, when)| **when >= version.made);
         let unknown = |name: &&NodeName| !node.members.is_active(name);
         let new_peers: Vec<NodeName> = since.map(|(name, _)| name).filter(unknown).cloned().collect();
-        let fence = Fence {
-            made_at: version.made_at,
-            old_generation,
-            new_peers,
-            heard: Vec::new(),
-            cursors: BTreeMap::new(),
-        };
+        let Ok(fence) = Fence::begin(&node.disk, version.made_at, old_generation, &new_peers) else { return };
         let put = vec![Put::Set(life_key(), encode_life(life)), Put::Set(fence_key(), fence.encode())];
         let written = node.disk.commit(Batch { expect: Vec::new(), put });
         debug_assert!(written.is_ok(), "nobody else writes");

@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Operator,
     /// A volunteer arrives at a node with a slip of another.
     Carry(usize, usize, String),
+    /// A node makes a backup.
+    Backup(usize),
     /// Faults that need no occasion are looked for.
     Moment,
 }
@@ -189,6 +191,11 @@ impl World {
             Event::Operator => self.operator(),
             Event::Carry(to, from, slip) => {
                 self.submit_act(to, Act::Ask(from, slip));
+            }
+            Event::Backup(node) => {
+                if self.nodes[node].up {
+                    self.back_up(node);
+                }
             }
             Event::Moment => self.moment(),
         }

@@ -6,6 +6,7 @@ use crate::custody::record::{Loaded, forget_leftovers};
 use crate::custody::{Side, Stage, giving};
 use crate::day::UnixTime;
 use crate::dossier::Custody;
+use crate::id::TransferId;
 use crate::ledger::{self, Books};
 use crate::message::{Answer, Content, Message};
 use crate::name::NodeName;
@@ -65,7 +66,10 @@ pub fn answer(
         office.post(&mut batch, &message.from, statement.common.dossier, 0, NO_TRANSFER, content)?;
     }
     let content = Content::Known { after: after.to_vec(), items: page.items, next };
-    office.post(&mut batch, &message.from, NO_DOSSIER, 0, NO_TRANSFER, content)?;
+    // Told to this life of the peer and to no other: of two restores of one backup the second
+    // must not take for an answer what the first was told.
+    let (generation, mark) = (message.life.generation, TransferId(message.life.mark));
+    office.post(&mut batch, &message.from, NO_DOSSIER, generation, mark, content)?;
     Ok(Decision { batch, answer: Answer::Ok, wake: true })
 }
 
