@@ -2,6 +2,8 @@
 //! that began must end.
 
 use yunling_protocol::custody::{Input, Side, Stage};
+use yunling_protocol::message::{Content, Message};
+use yunling_protocol::office::OutboxEntry;
 use yunling_protocol::store::{Read as _, SCAN_ITEMS_MAX, Table};
 
 use crate::faults::Faults;
@@ -82,8 +84,23 @@ impl World {
 
     fn quiet(&self) -> bool {
         let none = |at: usize, table| self.nodes[at].scan(table, &[], None, 1).is_ok_and(|r| r.is_empty());
-        let still = |at: usize| none(at, Table::Outbox) && none(at, Table::Staged);
+        let still =
+            |at: usize| self.undelivered(at) == 0 && none(at, Table::Staged) && !self.nodes[at].fenced;
         (0..self.nodes.len()).all(still) && self.live_transfers().is_empty() && self.queue.is_empty()
+    }
+
+    /// Messages that wait, but for deliveries to a dossier that a restore lost altogether.
+    fn undelivered(&self, at: usize) -> usize {
+        let model = self.model.borrow();
+        let rows = self.nodes[at].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap_or_default();
+        let lost = |entry: &[u8]| {
+            let entry = OutboxEntry::decode(entry).ok();
+            let message = entry.and_then(|e| Message::parse_own(&e.message).ok());
+            message.is_some_and(|m| {
+                matches!(m.content, Content::Deliver { .. }) && !model.dossiers.contains(&m.dossier)
+            })
+        };
+        rows.iter().filter(|(_, entry)| model.restores == 0 || !lost(entry)).count()
     }
 
     /// What is still to do, for a message.
@@ -94,8 +111,8 @@ impl World {
             .map(|(at, t)| format!("{at} {:?} {} {:?}", t.side, t.stage.word(), t.reason))
             .collect();
         for at in 0..self.nodes.len() {
-            let rows = self.nodes[at].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap_or_default();
-            left.push(format!("{at} has {} messages waiting", rows.len()));
+            let fenced = if self.nodes[at].fenced { ", is fenced" } else { "" };
+            left.push(format!("{at} has {} messages waiting{fenced}", self.undelivered(at)));
         }
         left.push(format!("{} events", self.queue.len()));
         left.join("; ")

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use yunling_protocol::custody::{Side, Stage};
+use yunling_protocol::dossier::Custody;
 use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::ledger::{self, Books as _};
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof;
+use yunling_protocol::recovery::learn::losses;
 use yunling_protocol::store::{Read as _, SCAN_ITEMS_MAX, Table};
 
 use crate::work::short;
@@ -180,6 +182,11 @@ impl World {
         let dossiers = self.model.borrow().dossiers.clone();
         for id in dossiers {
             let custodians = self.custodians(id);
+            if custodians.is_empty() && self.reported_lost(id) {
+                self.model.borrow_mut().dossiers.retain(|d| *d != id);
+                self.tally.lost += 1;
+                continue;
+            }
             let [custodian] = custodians[..] else {
                 let found =
                     format!("{} has {} custodians: {}", short(&id.0), custodians.len(), self.whereabouts(id));
@@ -195,6 +202,17 @@ impl World {
             self.check_transfers(at)?;
         }
         self.check_proofs()
+    }
+
+    /// Whether a dossier that nobody holds after restores is reported as lost where it was last
+    /// sealed for.
+    fn reported_lost(&self, id: DossierId) -> bool {
+        let model = self.model.borrow();
+        let newest = self.nodes.iter().filter_map(|n| n.record(id)).max_by_key(|r| r.epoch);
+        let Some(Custody::Sealed { next, .. }) = newest.map(|r| r.custody) else { return false };
+        let mut nodes = self.nodes.iter().filter(|n| n.name == next);
+        let reported = |n: &crate::node::Node| losses(&n.disk, &n.name).is_ok_and(|l| l.dossiers > 0);
+        model.restores > 1 && nodes.any(reported)
     }
 
     fn check_rest_of(&mut self, id: DossierId, custodian: usize) -> Result<(), Violation> {

@@ -81,6 +81,7 @@ impl Tally {
         self.acts += other.acts;
         self.changes += other.changes;
         self.proofs += other.proofs;
+        self.lost += other.lost;
         self.injected.add(&other.injected);
     }
 }

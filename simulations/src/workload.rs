@@ -241,7 +241,10 @@ impl World {
         let at = self.dice.index(self.nodes.len());
         let peer = (at + 1 + self.dice.index(self.nodes.len() - 1)) % self.nodes.len();
         let active = self.nodes[at].members.is_active(&self.nodes[peer].name);
-        self.submit_act(at, Act::Peer(peer, !active));
+        // A node refuses to remove a peer while it waits for all of them.
+        if !(active && self.nodes[at].fenced) {
+            self.submit_act(at, Act::Peer(peer, !active));
+        }
     }
 
     /// Faults without an occasion.

@@ -74,6 +74,8 @@ pub struct Tally {
     pub changes: u64,
     /// Proofs looked at in the end.
     pub proofs: u64,
+    /// Dossiers that several restores lost, and that are reported so.
+    pub lost: u64,
     /// Faults.
     pub injected: Injected,
 }

@@ -59,6 +59,12 @@ pub fn take(
         {
             // Held here once and perhaps forgotten: the release comes again, its length is known.
             see(books, statement.common.dossier, seal.epoch + 1, seal.count + 2, &mut batch)?;
+        } else if matches!(statement.body, Body::Seal(_)) {
+            // Of the way before an own seal: kept, to be shown to who asks for the dossier.
+            let key = ledger::statement_key(statement.common.dossier, statement.id);
+            if books.get(key.table, &key.key)?.is_none() {
+                ledger::set(&mut batch, key, statement.bytes().to_vec());
+            }
         }
     }
     // What an earlier life was told closes dossiers, but a peer that told it may know more by now.
