@@ -15,6 +15,7 @@ use crate::day::UnixTime;
 use crate::id::{ChainHead, DossierId, StatementId, TransferId};
 use crate::message::Content;
 use crate::minutes::Minutes;
+use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 
 /// An authorisation and a transfer live at most 30 days (DESIGN §6.1).
@@ -315,11 +316,12 @@ fn step_giving(
             Ok(vec![Action::ClearOutbox, Action::SendRefuse(reason.clone())])
         }
         (Offered, Input::Accept { head, count }) => {
-            if *head != t.head || *count != t.count {
+            let unbound = mutants::is(Mutant::SealNotBoundToHead);
+            if (*head != t.head || *count != t.count) && !unbound {
                 return Err(CustodyError::OtherHead);
             }
             // The dossier grew while the peer copied: the seal may only stand on a copied head.
-            if facts.head != t.head {
+            if facts.head != t.head && !unbound {
                 offer(t, facts);
                 return Ok(vec![Action::SendOffer]);
             }

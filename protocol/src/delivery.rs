@@ -10,6 +10,7 @@ use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Appender, Books, LedgerError};
 use crate::message::{Answer, Content, FUTURE_SECONDS_MAX, Message};
 use crate::minutes::Minutes;
+use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, OutboxKind};
 use crate::policy::{Already, Verdict};
@@ -51,7 +52,7 @@ pub fn receive(
         _ => return Ok(Decision::refused("dossier-unknown")),
     }
     let dossier = books.dossier(id, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;
-    if dossier.sequence_of(statement.id).is_some() {
+    if dossier.sequence_of(statement.id).is_some() && !mutants::is(Mutant::ForgottenDedup) {
         return repeat(office, books, fresh, &dossier, &statement);
     }
     if !matches!(
@@ -315,6 +316,7 @@ pub enum Next {
 /// Reads the answer to a delivery to `to`.
 pub fn answered(
     office: &Office<'_>,
+    read: &(impl Read + ?Sized),
     to: &NodeName,
     statement: &Statement,
     answer: &Answer,
@@ -336,7 +338,8 @@ pub fn answered(
             {
                 return Ok(Next::Later("receipt-other".into()));
             }
-            if body.outcome == Outcome::Held {
+            let given_up = body.outcome == Outcome::Held && changes_nothing(read, statement)?;
+            if body.outcome == Outcome::Held && !given_up {
                 return Ok(Next::Later(format!("held: {}", body.reason.clone().unwrap_or_default())));
             }
             let mut batch = Batch::default();
@@ -364,6 +367,20 @@ pub fn answered(
         Answer::Busy => Ok(Next::Later("busy".into())),
         _ => Ok(Next::Later("answer-unexpected".into())),
     }
+}
+
+/// Whether a void or correction is held for a service that a custodian refused for good: it would
+/// wait for its target for ever.
+fn changes_nothing(read: &(impl Read + ?Sized), statement: &Statement) -> Result<bool, DecideError> {
+    let target = match &statement.body {
+        Body::Void(void) => void.target,
+        Body::Correction(correction) => correction.target,
+        _ => return Ok(false),
+    };
+    let key = ledger::beside_key(statement.common.dossier, target);
+    let Some(bytes) = read.get(key.table, &key.key)? else { return Ok(false) };
+    let receipt = Statement::parse(&bytes).map_err(|e| DecideError::Rule(e.code()))?;
+    Ok(matches!(receipt.body, Body::Receipt(r) if r.outcome == Outcome::Refused))
 }
 
 /// Whether the newest seal shown is by `from`, for `next`, over this dossier, and the seals before

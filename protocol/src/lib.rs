@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod member;
 pub mod message;
 pub mod minutes;
+pub mod mutants;
 pub mod name;
 pub mod office;
 pub mod policy;

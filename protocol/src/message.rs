@@ -269,9 +269,9 @@ pub struct Message {
     pub to: NodeName,
     /// Dossier.
     pub dossier: DossierId,
-    /// Custody epoch the sender speaks of.
+    /// Custody epoch the sender speaks of; of what is known, the generation of the life that asked.
     pub epoch: u64,
-    /// Transfer; zero bytes for a delivery.
+    /// Transfer; zero bytes for a delivery; of what is known, the mark of the life that asked.
     pub transfer: TransferId,
     /// Sender's life.
     pub life: Life,

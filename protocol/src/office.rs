@@ -237,6 +237,18 @@ impl OutboxEntry {
     }
 }
 
+/// Whether an answer ends a custody message of the outbox that no next message of its transfer
+/// would end. A cancel is over when the peer took it or knows of no such move; a peer that only
+/// does not listen now (peering ended, its clock is wrong) would never hear of it otherwise.
+pub fn answer_ends(content: &Content, answer: &Answer) -> bool {
+    let no_more = matches!(content, Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. });
+    match answer {
+        Answer::Ok => no_more || matches!(content, Content::Done { .. }),
+        Answer::Refused(code) => no_more && !matches!(code.as_str(), "peer-unknown" | "clock"),
+        _ => false,
+    }
+}
+
 /// Key of the secrets of a dossier.
 pub fn secrets_key(dossier: DossierId) -> Key {
     Key::new(Table::Profile, dossier.as_bytes().to_vec())

@@ -5,7 +5,7 @@
 //! batch, so that no home ever opens unfenced. A run that was killed leaves a mark that names its
 //! backup; the same command begins it again from nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -34,8 +34,6 @@ use crate::store::{Options, SledStore};
 const MARK_FILE: &str = "restore.part";
 /// Key of the life in [`Table::Meta`].
 const LIFE_KEY: &[u8] = b"life";
-/// Key of the fence in [`Table::Meta`].
-pub(super) const FENCE_KEY: &[u8] = b"fence";
 /// Puts and bytes of one batch: half of what a batch may be.
 const BATCH_PUTS: usize = 8_192;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -311,7 +309,8 @@ fn write_store(
     let store = open_store(folder, &opened.manifest.node)?;
     let mut batch = Batch::default();
     let (mut bytes, mut rows, mut left_out) = (0, 0, 0);
-    let own = [OWNER_KEY, LIFE_KEY, FENCE_KEY];
+    // The fence of a backup made behind one stays: what it waited for is waited for again.
+    let own = [OWNER_KEY, LIFE_KEY];
     opened.content(unlock, |_, raw, value| {
         let (number, key) = raw.split_first().ok_or_else(|| damaged(folder, PART_STORE))?;
         let table = Table::from_number(*number).ok_or_else(|| {
@@ -347,13 +346,8 @@ fn begin_life(folder: &Path, manifest: &Manifest, new_peers: &[NodeName]) -> Res
     let mut mark = [0; 16];
     mark.copy_from_slice(&random32()[..16]);
     let life = Life { generation, mark };
-    let fence = Fence {
-        made_at: manifest.made_at,
-        old_generation: manifest.life.generation,
-        new_peers: new_peers.to_vec(),
-        heard: Vec::new(),
-        cursors: BTreeMap::new(),
-    };
+    let fence = Fence::begin(&store, manifest.made_at, manifest.life.generation, new_peers)
+        .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
     let mut batch = Batch::default();
     batch.put.push(Put::Set(life_key(), encode_life(life)));
     batch.put.push(Put::Set(fence_key(), fence.encode()));

@@ -12,13 +12,15 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::store::{Read as _, Table, scan_all};
 
 use super::keys::Unlock;
-use super::restore::FENCE_KEY;
 use super::*;
 use crate::erasures::{self, Erased, Erasure};
 use crate::home::Home;
 use crate::person::Person;
 use crate::service::volunteers::{CONSENT_BASIS, consent_to_record};
 use crate::service::{Node, Refusal};
+
+/// Key of the fence in [`Table::Meta`].
+const FENCE_KEY: &[u8] = b"fence";
 
 /// Nobody's: born in 1900.
 const NUMBER: &str = "530102190001010019";

@@ -10,7 +10,7 @@ use yunling_protocol::custody::{Input, Stage, Transfer, leftovers, taking};
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::office::{OutboxEntry, outbox_prefix};
+use yunling_protocol::office::{OutboxEntry, answer_ends, outbox_prefix};
 use yunling_protocol::recovery;
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, CommitError, Expect, Key, Put, Read, Table};
@@ -243,15 +243,7 @@ impl Node {
             return self.delivered(to, statement, answer);
         }
         match (answer, &message.content) {
-            (
-                Answer::Ok,
-                Content::Done { .. }
-                | Content::Cancel { .. }
-                | Content::Refuse { .. }
-                | Content::Known { .. },
-            )
-            | (Answer::Refused(_), Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. }) =>
-            {
+            (answer, content) if answer_ends(content, answer) => {
                 let key = Key::new(Table::Outbox, key);
                 // A newer one in the same place has not been answered.
                 let expect = vec![Expect::Equals(key.clone(), entry.encode())];
@@ -283,7 +275,7 @@ impl Node {
     fn delivered(&self, to: &NodeName, statement: &[u8], answer: &Answer) -> Result<Pause, Refusal> {
         let statement = Statement::parse(statement).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
         let pause = self.act(|office| {
-            Ok(match delivery::answered(office, to, &statement, answer)? {
+            Ok(match delivery::answered(office, self, to, &statement, answer)? {
                 Next::Ended(batch) => (batch, Pause::Ended),
                 Next::Redirected(batch, next) => {
                     tracing::info!(statement = %statement.id, peer = %next, "delivery follows the dossier");

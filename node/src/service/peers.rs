@@ -180,6 +180,8 @@ impl Node {
 
     /// Ends peering; what it signed before stays verifiable.
     pub fn remove_peer(&self, name: &NodeName) -> Result<(), Refusal> {
+        // A fence waits for every peer; who cannot be heard is named in the signed act that lifts it.
+        self.refuse_fenced()?;
         let (stored, mut record) = self.peer(name)?;
         record.removed_at = Some(self.home.clock.now());
         record.mutual = false;

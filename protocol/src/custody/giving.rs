@@ -7,7 +7,7 @@ use crate::day::UnixTime;
 use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{ChainHead, DossierId};
-use crate::ledger::{self, Appender, Books};
+use crate::ledger::{self, Appender, Books, LedgerError};
 use crate::message::{Answer, CODE_BYTES, Content, Message};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
@@ -135,10 +135,7 @@ pub fn advance(
     mut loaded: Loaded,
     input: &Input,
 ) -> Result<Decision, DecideError> {
-    let dossier = books
-        .dossier(loaded.transfer.dossier, office.profile)?
-        .ok_or(DecideError::Rule("dossier-unknown"))?;
-    let facts = facts_of(&dossier, office);
+    let facts = facts_now(office, books, loaded.transfer.dossier)?;
     let before = loaded.transfer.clone();
     let actions = step(&mut loaded.transfer, input, Some(facts), office.now)?;
     let mut batch = Batch::default();
@@ -173,6 +170,19 @@ pub fn advance(
     let wake = !batch.put.is_empty();
     loaded.save_changed(&before, &mut batch);
     Ok(Decision { batch, answer: Answer::Ok, wake })
+}
+
+/// What is known of a dossier, also when only its head is left here.
+fn facts_now(office: &Office<'_>, books: &dyn Books, id: DossierId) -> Result<Facts, DecideError> {
+    match books.dossier(id, office.profile) {
+        Ok(Some(dossier)) => Ok(facts_of(&dossier, office)),
+        Err(LedgerError::Destroyed(_)) => {
+            let record = ledger::head_record(books, id)?.ok_or(DecideError::Rule("dossier-unknown"))?;
+            Ok(Facts { head: record.head, count: record.length, minutes: record.counted })
+        }
+        Ok(None) => Err(DecideError::Rule("dossier-unknown")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn facts_of(dossier: &Dossier, office: &Office<'_>) -> Facts {

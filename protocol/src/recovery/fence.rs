@@ -87,6 +87,31 @@ fn name(value: Value, label: i64) -> Result<NodeName, CborError> {
 }
 
 impl Fence {
+    /// The fence of a store that was just put back from a backup made at `made_at` in the life of
+    /// `old_generation`. A backup made behind a fence knows no more than the one it came from: what
+    /// that fence still waited for is waited for again, since the older of both dates.
+    pub fn begin(
+        restored: &(impl Read + ?Sized),
+        made_at: UnixTime,
+        old_generation: u64,
+        new_peers: &[NodeName],
+    ) -> Result<Self, LedgerError> {
+        let mut fence = Self {
+            made_at,
+            old_generation,
+            new_peers: new_peers.to_vec(),
+            heard: Vec::new(),
+            cursors: BTreeMap::new(),
+        };
+        if let Some((inner, _)) = Self::load(restored)? {
+            fence.made_at = fence.made_at.min(inner.made_at);
+            fence.new_peers.extend(inner.new_peers);
+            fence.new_peers.sort();
+            fence.new_peers.dedup();
+        }
+        Ok(fence)
+    }
+
     /// Encodes, version 1.
     pub fn encode(&self) -> Vec<u8> {
         let cursors = self.cursors.iter().map(|(n, c)| (cbor::text(n.as_str()), cbor::bytes(c.as_slice())));

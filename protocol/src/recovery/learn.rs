@@ -59,9 +59,17 @@ pub fn take(
         {
             // Held here once and perhaps forgotten: the release comes again, its length is known.
             see(books, statement.common.dossier, seal.epoch + 1, seal.count + 2, &mut batch)?;
+        } else if matches!(statement.body, Body::Seal(_)) {
+            // Of the way before an own seal: kept, to be shown to who asks for the dossier.
+            let key = ledger::statement_key(statement.common.dossier, statement.id);
+            if books.get(key.table, &key.key)?.is_none() {
+                ledger::set(&mut batch, key, statement.bytes().to_vec());
+            }
         }
     }
-    if let Some((mut fence, stored)) = Fence::load(books)? {
+    // What an earlier life was told closes dossiers, but a peer that told it may know more by now.
+    let to_me = (message.epoch, message.transfer.0) == (office.life.generation, office.life.mark);
+    if let Some((mut fence, stored)) = Fence::load(books)?.filter(|_| to_me) {
         let asked = fence.cursors.get(&message.from).map_or(&[][..], Vec::as_slice);
         if asked == after && !fence.heard.contains(&message.from) {
             batch.expect.push(Expect::Equals(fence_key(), stored));

@@ -6,6 +6,7 @@ use crate::custody::record::{Loaded, forget_leftovers};
 use crate::custody::{Side, Stage, giving};
 use crate::day::UnixTime;
 use crate::dossier::Custody;
+use crate::id::{DossierId, TransferId};
 use crate::ledger::{self, Books};
 use crate::message::{Answer, Content, Message};
 use crate::name::NodeName;
@@ -65,7 +66,10 @@ pub fn answer(
         office.post(&mut batch, &message.from, statement.common.dossier, 0, NO_TRANSFER, content)?;
     }
     let content = Content::Known { after: after.to_vec(), items: page.items, next };
-    office.post(&mut batch, &message.from, NO_DOSSIER, 0, NO_TRANSFER, content)?;
+    // Told to this life of the peer and to no other: of two restores of one backup the second
+    // must not take for an answer what the first was told.
+    let (generation, mark) = (message.life.generation, TransferId(message.life.mark));
+    office.post(&mut batch, &message.from, NO_DOSSIER, generation, mark, content)?;
     Ok(Decision { batch, answer: Answer::Ok, wake: true })
 }
 
@@ -114,8 +118,22 @@ impl Page<'_> {
             if seal || statement.common.issued_at >= self.since {
                 self.push(bytes.to_vec());
             }
+            if let Body::Seal(seal) = &statement.body {
+                self.push_seals_before(statement.common.dossier, seal.epoch)?;
+            }
         } else if statement.common.issuer == *self.office.me {
             self.take_own(statement)?;
+        }
+        Ok(())
+    }
+
+    /// The seals of others before one of the peer: without them it cannot show where the dossier is.
+    fn push_seals_before(&mut self, dossier: DossierId, epoch: u64) -> Result<(), DecideError> {
+        for bytes in ledger::seals_kept(self.books, dossier)?.into_iter().take(epoch as usize) {
+            let before = Statement::parse(&bytes).map_err(|e| DecideError::Rule(e.code()))?;
+            if before.common.issuer != *self.peer {
+                self.push(bytes);
+            }
         }
         Ok(())
     }

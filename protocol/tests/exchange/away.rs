@@ -108,6 +108,34 @@ fn what_a_person_refused_stays_refused_when_policy_would_take_it_later() {
 }
 
 #[test]
+fn a_void_of_what_a_person_refused_does_not_wait_for_ever() {
+    for moves in [false, true] {
+        let world = four();
+        let id = volunteer(&world);
+        let (target, _) = world.record(DALI, id, KUNMING, graded(100, 10, Grade::C)).unwrap();
+        world.send_all(DALI);
+        // Dali withdraws it while it waits for a person; the person refuses it.
+        world.void(DALI, id, target).unwrap();
+        let batch =
+            delivery::decide_held(&world.office(KUNMING), &world.desks[KUNMING], id, target, false).unwrap();
+        world.commit(KUNMING, batch).unwrap();
+        if moves {
+            // The new custodian knows nothing of the refusal.
+            let refused = world.outbox(DALI).into_iter().find(|p| p.key.key.ends_with(target.as_bytes()));
+            world.carry(&refused.unwrap());
+            let slip = world.slip(KUNMING, id, YUXI).unwrap();
+            let transfer = world.ask(YUXI, KUNMING, &slip).unwrap();
+            until_accepted(&world, KUNMING, YUXI, transfer);
+            world.carry_one(YUXI, "accept");
+            world.carry_one(KUNMING, "release");
+        }
+        world.settle();
+        world.check(id);
+        assert!(world.waiting().is_empty());
+    }
+}
+
+#[test]
 fn the_caps_hold_what_is_above_them_and_let_others_go_on() {
     let world = four();
     let id = world.open(KUNMING);
@@ -314,7 +342,8 @@ fn an_issuer_follows_only_seals_that_prove_the_way() {
     let follow = |from: usize, to: usize, seals: Vec<Vec<u8>>| {
         let answer = Answer::Moved { to: world.desks[to].name.clone(), seals };
         let from = &world.desks[from].name;
-        delivery::answered(&world.office(CHUXIONG), from, &statement, &answer).unwrap()
+        delivery::answered(&world.office(CHUXIONG), &world.desks[CHUXIONG], from, &statement, &answer)
+            .unwrap()
     };
     let unproven = Next::Later("moved-unproven".into());
     assert!(
@@ -349,7 +378,7 @@ fn a_receipt_ends_only_its_own_delivery() {
     let hears = |from: usize, of: StatementId, answer: &Answer| {
         let from = &world.desks[from].name;
         let statement = world.statement(DALI, id, of);
-        delivery::answered(&world.office(DALI), from, &statement, answer).unwrap()
+        delivery::answered(&world.office(DALI), &world.desks[DALI], from, &statement, answer).unwrap()
     };
     assert!(matches!(hears(KUNMING, first, &answer), Next::Ended(_)));
     assert_eq!(hears(KUNMING, second, &answer), Next::Later("receipt-other".into()));

@@ -200,6 +200,23 @@ fn a_cancel_that_crosses_the_seal_does_not_undo_it() {
 }
 
 #[test]
+fn a_cancel_that_the_peer_does_not_listen_to_is_kept() {
+    let mut world = four();
+    let (id, transfer) = reach(&world, Reached::Copying);
+    world.push(KUNMING, transfer, &cancel()).unwrap();
+    // Dali has ended peering for a while; a clock that is wrong has the same effect.
+    let kunming = world.desks[KUNMING].name.clone();
+    let card = world.members.get(&kunming).unwrap().clone();
+    let removed_at = Some(world.now.get());
+    world.members.insert(yunling_protocol::member::Member { removed_at, ..card.clone() });
+    assert_eq!(world.carry_one(KUNMING, "cancel"), Answer::Refused("peer-unknown".into()));
+    world.members.insert(card);
+    world.settle();
+    world.check(id);
+    assert_eq!(world.stage(DALI, transfer), Some(Stage::Cancelled));
+}
+
+#[test]
 fn who_thinks_again_before_the_cancel_is_heard_goes_on() {
     let world = four();
     let (id, transfer) = reach(&world, Reached::Accepted);

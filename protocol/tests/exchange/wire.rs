@@ -5,7 +5,7 @@ use yunling_protocol::custody::{Input, Side, Stage, giving, taking};
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::message::{Answer, Content, Message};
-use yunling_protocol::office::{DecideError, Decision, OutboxEntry};
+use yunling_protocol::office::{DecideError, Decision, OutboxEntry, answer_ends};
 use yunling_protocol::recovery::{self, LifeVerdict, fence};
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, SCAN_ITEMS_MAX, Table};
@@ -164,7 +164,7 @@ impl World {
         let batch = match &message.content {
             Content::Deliver { statement } => {
                 let statement = Statement::parse(statement).unwrap();
-                match delivery::answered(&office, &message.to, &statement, answer).unwrap() {
+                match delivery::answered(&office, desk, &message.to, &statement, answer).unwrap() {
                     Next::Ended(batch) | Next::Redirected(batch, _) => batch,
                     Next::Later(_) => return,
                 }
@@ -182,12 +182,7 @@ impl World {
                 let Answer::Stale { seen } = answer else { return };
                 recovery::raise(&office, desk, *seen, &mut self.fresh(packet.from)).expect("a fenced node").0
             }
-            Content::Done { .. }
-            | Content::Cancel { .. }
-            | Content::Refuse { .. }
-            | Content::Known { .. }
-                if *answer == Answer::Ok =>
-            {
+            content if answer_ends(content, answer) => {
                 let mut batch = Batch::new();
                 batch.expect.push(Expect::Equals(packet.key.clone(), packet.entry.clone()));
                 batch.put.push(Put::Delete(packet.key.clone()));
