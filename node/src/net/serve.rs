@@ -13,7 +13,7 @@ use super::{
     Service,
     bulk::{Opening, ServeError, read_request, within, write_frames, write_opening},
     counters::Counter,
-    limits::{Limits, REQUEST_BYTES_MAX},
+    limits::{Limits, REQUEST_BYTES_MAX, STRIKE_BAD, STRIKE_BUSY},
     shared::{Place, Shared},
     task::guarded,
 };
@@ -50,6 +50,7 @@ impl Bulk {
     async fn serve(&self, peer: PeerId, mut stream: Stream, place: Option<Place>) {
         let Some(place) = place else {
             self.shared.count(Counter::BulkBusy);
+            self.shared.meter.strike(&peer, STRIKE_BUSY);
             tracing::warn!(%peer, "too many bulk streams open for this peer; answered busy");
             let _ = timeout(self.limits.frame_timeout, turn_away(&mut stream)).await;
             return;
@@ -69,7 +70,10 @@ impl Bulk {
 
     async fn answer(&self, peer: PeerId, mut stream: Stream) -> Result<u64, ServeError> {
         let limit = self.limits.frame_timeout;
-        let request = within(limit, read_request(&mut stream)).await?;
+        let request = within(limit, read_request(&mut stream)).await.inspect_err(|_| {
+            // Too long, cut short or never finished: an honest peer's line breaks now and then.
+            self.shared.meter.strike(&peer, STRIKE_BAD);
+        })?;
         let service = self.service.clone();
         let work = async move { service.bulk(peer, request).await };
         let (opening, source) = match guarded(self.limits.service_timeout, work).await {

@@ -171,8 +171,7 @@ async fn both_families_and_both_transports_listen_on_one_port() {
             let quic = if way.ends_with("udp") { "/quic-v1" } else { "" };
             format!("/{way}/{port}{quic}").parse().unwrap()
         });
-        let config =
-            NetConfig { transport_seed: [3; 32], listen: listen.to_vec(), external: vec![], limits: quick() };
+        let config = NetConfig { listen: listen.to_vec(), ..config([3; 32], quick()) };
         let net = Net::start(config, Arc::new(Scripted::default())).await.unwrap();
         let open = net.listen_addresses();
         for transport in [Transport::Quic, Transport::Tcp] {
