@@ -91,6 +91,7 @@ error-net-dial-identity = Another node answers at { $address } than the card nam
 error-net-dial-limits = There are as many connections as allowed; it is tried again by itself
 error-net-cut-off = The peer ({ $peer }) flooded this node and is cut off for a while; it is let in again by itself. Ask the other office to look at its node
     .bare = The peer flooded this node and is cut off for a while; it is let in again by itself. Ask the other office to look at its node
+error-peer-hello-refused = The peer is reached but refused the hello. Ask the other office for its log, and compare both cards
 error-net-timeout = The peer ({ $peer }) gave no answer in time and may have acted on it; it is tried again by itself, and counted once
     .bare = The peer gave no answer in time and may have acted on it; it is tried again by itself, and counted once
 error-net-broken = The connection broke before the answer and the peer may have acted on it; it is tried again by itself, and counted once

@@ -148,7 +148,7 @@ async fn test_peer(State(node): Shared, axum::Json(request): axum::Json<Value>) 
         Err(refusal) => return respond(Err(refusal)),
     };
     respond(node.test_peer(&name).await.map(|steps| {
-        let ok = steps.iter().any(|s| s.name == "echo" && s.ok);
+        let ok = steps.iter().any(|s| s.name == "hello" && s.ok);
         let steps: Vec<Value> = steps
             .iter()
             .map(|s| {

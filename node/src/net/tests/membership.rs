@@ -262,7 +262,7 @@ async fn the_connection_test_walks_every_step() {
         let (a, b) = pair(QUIC, quick()).await;
         assert_eq!(
             outline(&a.net.test(b.id()).await),
-            [("addresses", true), ("quic", true), ("identity", true), ("echo", true)]
+            [("addresses", true), ("quic", true), ("identity", true), ("allow-list", true), ("echo", true)]
         );
         until("the test's connection is closed", || a.net.connected().is_empty()).await;
         let (a, b) = pair(TCP, quick()).await;
@@ -270,7 +270,14 @@ async fn the_connection_test_walks_every_step() {
         let steps = a.net.test(b.id()).await;
         assert_eq!(
             outline(&steps),
-            [("addresses", true), ("tcp-port", true), ("tcp", true), ("identity", true), ("echo", true)]
+            [
+                ("addresses", true),
+                ("tcp-port", true),
+                ("tcp", true),
+                ("identity", true),
+                ("allow-list", true),
+                ("echo", true)
+            ]
         );
         a.ask(&b, script(ECHO, 1)).await.unwrap();
     })
@@ -288,7 +295,7 @@ async fn the_connection_test_names_the_step_that_fails() {
         a.knows(&[&b]).await;
         let steps = a.net.test(b.id()).await;
         let last = steps.last().unwrap();
-        assert_eq!((last.name, last.code), ("identity", Some("net-refused")));
+        assert_eq!((last.name, last.code), ("allow-list", Some("net-refused")));
         // A name that does not resolve, and a port where nobody is.
         let port = b.net.listen_addresses()[0].clone();
         b.net.shutdown().await;

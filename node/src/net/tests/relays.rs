@@ -67,6 +67,9 @@ async fn two_nodes_without_an_open_port_exchange_requests_and_five_mebibytes() {
             let kind = Transport::of(&listen.parse().unwrap());
             assert_eq!(on(&a, &relay), [kind]);
             assert!(relay.net.counter(Counter::RelayCircuits) >= 1);
+            let steps: Vec<_> = a.net.test(b.id()).await.iter().map(|s| (s.name, s.ok)).collect();
+            let walked = ["addresses", "relay", "identity", "allow-list", "echo"].map(|name| (name, true));
+            assert_eq!(steps, walked);
             assert_eq!(relay.service.answered.load(Ordering::SeqCst), 0, "the relay saw no request");
         }
     })
@@ -139,6 +142,9 @@ async fn only_members_of_the_relay_get_a_place_or_a_circuit() {
         assert!(error.code().starts_with("net-dial-"), "{error}");
         let error = member.ask(&stranger, script(ECHO, 1)).await.unwrap_err();
         assert_eq!(error.code(), "net-dial-relay", "{error}");
+        let steps = member.net.test(stranger.id()).await;
+        let last = steps.last().unwrap();
+        assert_eq!((last.name, last.code), ("relay", Some("net-dial-relay")));
         assert_eq!(relay.net.counter(Counter::RelayCircuits), 0);
         assert_eq!(member.service.answered.load(Ordering::SeqCst), 0);
     })
