@@ -190,6 +190,10 @@ pub(super) const STRIKE_BUSY: u32 = 5;
 /// Strike of a request that is not of the protocol, of a frame over the cap, or of one never finished.
 pub(super) const STRIKE_BAD: u32 = 20;
 
+/// Strike of a bulk stream that held a place until its timer ran out. An honest peer on a dead line
+/// lets its four ([`BULK_OUT_PER_PEER_MAX`]) run out every 30 s, which fades faster than it adds up.
+pub(super) const STRIKE_STALLED: u32 = 50;
+
 /// Longest a peer stays cut off, however often it comes back to the same.
 pub(super) const CUT_OFF_MAX: Duration = Duration::from_hours(1);
 

@@ -13,7 +13,7 @@ use super::{
     Service,
     bulk::{Opening, ServeError, read_request, within, write_frames, write_opening},
     counters::Counter,
-    limits::{Limits, REQUEST_BYTES_MAX, STRIKE_BAD, STRIKE_BUSY},
+    limits::{Limits, REQUEST_BYTES_MAX, STRIKE_BAD, STRIKE_BUSY, STRIKE_STALLED},
     shared::{Place, Shared},
     task::guarded,
 };
@@ -62,6 +62,10 @@ impl Bulk {
             }
             Err(error) => {
                 self.shared.count(Counter::BulkServeFailed);
+                if matches!(error, ServeError::Stalled(_)) {
+                    // It held a place for nothing; a bad line does so now and then, and that fades.
+                    self.shared.meter.strike(&peer, STRIKE_STALLED);
+                }
                 tracing::warn!(%peer, %error, "bulk stream stopped while being served");
             }
         }
@@ -70,9 +74,11 @@ impl Bulk {
 
     async fn answer(&self, peer: PeerId, mut stream: Stream) -> Result<u64, ServeError> {
         let limit = self.limits.frame_timeout;
-        let request = within(limit, read_request(&mut stream)).await.inspect_err(|_| {
-            // Too long, cut short or never finished: an honest peer's line breaks now and then.
-            self.shared.meter.strike(&peer, STRIKE_BAD);
+        let request = within(limit, read_request(&mut stream)).await.inspect_err(|error| {
+            // Too long or cut short: an honest peer's line breaks now and then. Stalls count in `serve`.
+            if !matches!(error, ServeError::Stalled(_)) {
+                self.shared.meter.strike(&peer, STRIKE_BAD);
+            }
         })?;
         let service = self.service.clone();
         let work = async move { service.bulk(peer, request).await };

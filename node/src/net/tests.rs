@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt, stream};
 use super::*;
 
 mod calls;
+mod flood;
 mod hostile;
 mod membership;
 mod relays;

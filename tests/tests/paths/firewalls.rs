@@ -130,6 +130,9 @@ fn both_behind_symmetric_nat_a_move_goes_through_the_relay() {
         move_once(&kunming, &dali, &dossier);
         let way = steps(&dali, "kunming");
         assert_eq!((ok(&way, "quic"), ok(&way, "relay")), (Some(false), Some(true)));
+        for office in [&kunming, &dali] {
+            assert!(!office.log_end().contains("direct way found"), "the relay was not needed");
+        }
         drop(core);
     });
 }

@@ -115,7 +115,7 @@ async fn standing_links_come_up_by_themselves_and_come_back() {
 }
 
 /// A node in a runtime of its own, to be dropped without a goodbye as a killed process is.
-fn on_own_runtime(seed: [u8; 32], address: String) -> (tokio::runtime::Runtime, Node) {
+pub(super) fn on_own_runtime(seed: [u8; 32], address: String) -> (tokio::runtime::Runtime, Node) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let node = std::thread::scope(|scope| {
         let start = || runtime.block_on(restarted(seed, &address));
