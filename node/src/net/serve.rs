@@ -2,7 +2,10 @@
 //! gives it a task with a place on the peer's count, and lets the service decide what flows. Ends with
 //! the network task, and all its streams with it.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream};
@@ -15,13 +18,14 @@ use super::{
     counters::Counter,
     limits::{Limits, REQUEST_BYTES_MAX, STRIKE_BAD, STRIKE_BUSY, STRIKE_STALLED},
     shared::{Place, Shared},
-    task::guarded,
+    task::{LogBudget, guarded},
 };
 
 struct Bulk {
     service: Arc<dyn Service>,
     shared: Arc<Shared>,
     limits: Limits,
+    log: Mutex<LogBudget>,
 }
 
 /// Takes streams until the network stops.
@@ -31,7 +35,7 @@ pub(super) async fn serve_bulk(
     shared: Arc<Shared>,
     limits: Limits,
 ) {
-    let bulk = Arc::new(Bulk { service, shared, limits });
+    let bulk = Arc::new(Bulk { service, shared, limits, log: Mutex::default() });
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
@@ -47,11 +51,18 @@ pub(super) async fn serve_bulk(
 }
 
 impl Bulk {
+    /// A peer must not fill the disk; the counters go on counting.
+    fn may_log(&self) -> bool {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     async fn serve(&self, peer: PeerId, mut stream: Stream, place: Option<Place>) {
         let Some(place) = place else {
             self.shared.count(Counter::BulkBusy);
             self.shared.meter.strike(&peer, STRIKE_BUSY);
-            tracing::warn!(%peer, "too many bulk streams open for this peer; answered busy");
+            if self.may_log() {
+                tracing::warn!(%peer, "too many bulk streams open for this peer; answered busy");
+            }
             let _ = timeout(self.limits.frame_timeout, turn_away(&mut stream)).await;
             return;
         };
@@ -66,7 +77,9 @@ impl Bulk {
                     // It held a place for nothing; a bad line does so now and then, and that fades.
                     self.shared.meter.strike(&peer, STRIKE_STALLED);
                 }
-                tracing::warn!(%peer, %error, "bulk stream stopped while being served");
+                if self.may_log() {
+                    tracing::warn!(%peer, %error, "bulk stream stopped while being served");
+                }
             }
         }
         drop(place);

@@ -438,7 +438,7 @@ fn jitter() -> u16 {
 }
 
 /// Log lines left in this minute.
-struct LogBudget {
+pub(super) struct LogBudget {
     minute_began: Instant,
     lines: u32,
 }
@@ -450,7 +450,7 @@ impl Default for LogBudget {
 }
 
 impl LogBudget {
-    fn take(&mut self) -> bool {
+    pub(super) fn take(&mut self) -> bool {
         if self.minute_began.elapsed() >= Duration::from_mins(1) {
             *self = Self::default();
         }

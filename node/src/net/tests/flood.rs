@@ -104,8 +104,10 @@ impl Victim {
                 log.push('\n');
             }
         });
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.map_while(Result::ok).find(|line| line.contains("victim 12D3")).unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("victim 12D3")).unwrap();
+        // Read on: the harness says after a minute that a test runs long, and dies when nobody listens.
+        std::thread::spawn(move || lines.for_each(drop));
         let words: Vec<_> = line.split(' ').collect();
         let [.., peer, address] = words[..] else { panic!("{line}") };
         Self { child, peer: peer.parse().unwrap(), address: address.parse().unwrap(), log }
@@ -319,5 +321,5 @@ async fn floods_of_every_kind_are_slowed_cut_and_named_and_others_are_served() {
     assert!(answers >= 100 && longest < MODEST_PATIENCE);
     assert!(!victim.cut(modest.id()), "who asks modestly is left alone");
     let lines = victim.log().lines().count();
-    assert!(lines < 2_000, "the flood filled the log with {lines} lines");
+    assert!(lines < 1_000, "the flood filled the log with {lines} lines");
 }
