@@ -336,13 +336,13 @@ listen = [
 ]
 # 对外地址（写入名片）；为空则用监听地址。Addresses written into the card when they differ.
 external = []
-# 本节点无开放端口时，经由的中继（最多 4 个；须先互相接收名片）。地址以 /p2p/ 和中继的身份结尾，中继启动时的日志会写出。
+# 本节点无开放端口时，经由的中继（最多 4 个；须先互相接受名片）。地址以 /p2p/ 和中继的身份结尾，中继启动时的日志会写出。
 # 连接全程加密，中继看不到内容；直连可行时自动改为直连。只开放 TCP 443 时，用中继的 WebSocket 地址。
 # Relays to be reached through when no port is open here (at most 4; each must be an accepted peer). The relay's log names
 # the address at its start. The relay sees encrypted bytes only, and a direct way is taken where there is one.
 # relays = ["/ip4/203.0.113.5/tcp/443/ws/p2p/12D3KooW..."]
 relays = []
-# 为互相无法直连的节点转接（只限已接收的节点）。对方只能出 TCP 443 时，在 listen 中加 "/ip4/0.0.0.0/tcp/443/ws"
+# 为互相无法直连的节点转接（只限已接受的节点）。对方只能出 TCP 443 时，在 listen 中加 "/ip4/0.0.0.0/tcp/443/ws"
 # （低于 1024 的端口需要 CAP_NET_BIND_SERVICE 权限）。
 # Serve as a relay for accepted peers that cannot reach each other. For peers that may only go out to TCP 443 add
 # "/ip4/0.0.0.0/tcp/443/ws" to listen (a port below 1024 needs the capability CAP_NET_BIND_SERVICE).
