@@ -162,6 +162,10 @@ async fn test_peer(State(node): Shared, axum::Json(request): axum::Json<Value>) 
     }))
 }
 
+async fn doctor(State(node): Shared) -> Response {
+    respond(node.doctor().await.and_then(to_json))
+}
+
 fn transfer_routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/api/v1/transfer/authorize", act!(|n, r| n.authorize(&r)))
@@ -185,6 +189,7 @@ fn transfer_routes() -> Router<Arc<Node>> {
 fn routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/api/v1/status", act!(|n, _: Value| n.status()))
+        .route("/api/v1/doctor", post(doctor))
         .route("/api/v1/volunteer/register", act!(|n, r: Value| register(n, &r)))
         .route("/api/v1/volunteer/list", act!(|n, r: Value| list(n, &r)))
         .route("/api/v1/volunteer/show", act!(|n, r| n.show_volunteer(&r)))

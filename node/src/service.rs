@@ -5,12 +5,15 @@
 //! another writer are decided again from the new state; nothing is ever half written.
 
 pub mod copy;
+pub mod doctor;
 pub mod exchange;
+mod greet;
 pub mod import;
 pub mod notes;
 pub mod outbox;
 pub mod peers;
 pub mod proofs;
+pub mod reach;
 pub mod records;
 pub mod refusal;
 pub mod transfers;

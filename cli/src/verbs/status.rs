@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
+use crate::output::Output;
 use crate::show::{flag, number, text};
 use crate::words::{Fields, Lang, fields};
 
@@ -23,6 +24,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("seconds", number(&answer, "outbox_oldest_seconds")),
     ]);
     let store = fields([("state", text(&answer, "store")), ("free", text(&answer, "free_mib"))]);
+    let reach = answer.get("reach").unwrap_or(&serde_json::Value::Null);
     out.pairs(&[
         ("node", format!("{} ({})", text(&answer, title), text(&answer, "name"))),
         ("trial", if flag(&answer, "trial") { out.words.word("word-trial") } else { String::new() }),
@@ -30,6 +32,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("version", text(&answer, "version")),
         ("generation", text(&answer, "generation")),
         ("listen", text(&answer, "listen")),
+        ("reach", reach_sentence(out, reach)),
         ("peers", out.words.say("status-peers", &peers)),
         ("volunteers", text(&answer, "volunteers")),
         ("outbox", out.words.say("status-outbox", &outbox)),
@@ -45,4 +48,11 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Yes)
+}
+
+/// How others reach the node, in one sentence.
+fn reach_sentence(out: &Output, reach: &serde_json::Value) -> String {
+    let key = format!("status-reach-{}", text(reach, "state"));
+    let known = fields([("relays", text(reach, "relays")), ("ports", text(reach, "ports"))]);
+    if out.words.has(&key) { out.words.say(&key, &known) } else { text(reach, "state") }
 }

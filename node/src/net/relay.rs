@@ -40,6 +40,19 @@ pub fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|protocol| protocol == Protocol::P2pCircuit)
 }
 
+/// The relay that an address leads through.
+pub(super) fn circuit_relay(address: &Multiaddr) -> Option<PeerId> {
+    let mut before = None;
+    for protocol in address {
+        match protocol {
+            Protocol::P2p(peer) => before = Some(peer),
+            Protocol::P2pCircuit => return before,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// What this node grants as a relay.
 pub(super) fn server(own: PeerId) -> relay::Behaviour {
     let config = relay::Config {
@@ -216,6 +229,8 @@ mod tests {
         let circuit = circuit_address(relay, &plain);
         assert_eq!(circuit.to_string(), format!("{named}/p2p-circuit"));
         assert!(is_circuit(&circuit) && !is_circuit(&plain));
+        let through = circuit.with(Protocol::P2p(other));
+        assert_eq!((circuit_relay(&through), circuit_relay(&plain)), (Some(relay), None));
     }
 
     #[test]

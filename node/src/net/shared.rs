@@ -74,6 +74,8 @@ pub struct Connection {
     pub peer: PeerId,
     /// What it runs on.
     pub transport: Transport,
+    /// The relay it goes through, for a circuit.
+    pub relay: Option<PeerId>,
     /// When it was opened.
     pub since: SystemTime,
     /// Whether this node dialled it.

@@ -1,6 +1,7 @@
 //! Peering by exchanged cards: each office accepts the other's card; only then do nodes connect.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use yunling_protocol::card::SignedCard;
@@ -8,19 +9,16 @@ use yunling_protocol::cbor::{self, CborError, Fields, MapBuilder};
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::key::Role;
 use yunling_protocol::member::{Member, Members};
-use yunling_protocol::message::{Answer, Frame, Life};
+use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
 use super::{Node, Refusal};
-use crate::net::{Net, PeerAddress, TestStep};
+use crate::net::{PeerAddress, TestStep};
 
 /// Peers a node may have: 16 prefectures, their counties and organizations, with room; the allow
 /// list and the members live in memory.
 pub const PEERS_MAX: usize = 512;
-
-/// Longest a hello of a connection test may take.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A stored peer.
 #[derive(Debug, Clone)]
@@ -86,7 +84,7 @@ pub(super) fn load_members(node: &Node) -> Result<Members, Refusal> {
     Ok(members)
 }
 
-fn records(node: &Node) -> Result<Vec<PeerRecord>, Refusal> {
+pub(super) fn records(node: &Node) -> Result<Vec<PeerRecord>, Refusal> {
     let mut out = Vec::new();
     scan_all::<Refusal>(node, Table::Peer, b"", |_, bytes| {
         let record =
@@ -270,8 +268,9 @@ impl Node {
         }
     }
 
-    /// Tests the way to a peer, step by step.
-    pub async fn test_peer(&self, name: &NodeName) -> Result<Vec<TestStep>, Refusal> {
+    /// Tests the way to a peer, step by step; the last step is a hello: the office itself answers, and
+    /// takes this one for a peer.
+    pub async fn test_peer(self: &Arc<Self>, name: &NodeName) -> Result<Vec<TestStep>, Refusal> {
         let (_, record) = self.peer(name)?;
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
         let peer = peer_id(&record.card)
@@ -279,34 +278,14 @@ impl Node {
         let mut steps = net.test(peer).await;
         if steps.iter().any(|step| step.name == "echo" && step.ok) {
             let began = Instant::now();
-            let (code, detail) = match self.say_hello(net, peer, name).await {
-                Ok(()) => (None, "card, life and clock exchanged".to_owned()),
+            let (code, detail) = match self.say_hello(name).await {
+                Ok(_) => (None, "card, life and clock exchanged".to_owned()),
                 Err((code, detail)) => (Some(code), detail),
             };
             let millis = began.elapsed().as_millis() as u64;
             steps.push(TestStep { name: "hello", address: None, ok: code.is_none(), code, detail, millis });
         }
         Ok(steps)
-    }
-
-    /// The last step of a connection test: the office itself answers, and takes this one for a peer.
-    async fn say_hello(
-        &self,
-        net: &Net,
-        peer: libp2p::PeerId,
-        name: &NodeName,
-    ) -> Result<(), (&'static str, String)> {
-        let hello = self.hello().map_err(|e| ("internal", e.code))?;
-        let answer = net.request(peer, Frame::Hello(hello).encode(), HELLO_TIMEOUT).await;
-        let answer = answer.map_err(|e| (e.code(), e.to_string()))?;
-        match Answer::decode(&answer) {
-            Ok(Answer::Hello(hello)) => match SignedCard::parse(&hello.card) {
-                Ok(card) if card.card.name == *name => Ok(()),
-                _ => Err(("card-signature", "another card came back".to_owned())),
-            },
-            Ok(Answer::Refused(code)) => Err(("peer-hello-refused", code)),
-            _ => Err(("net-malformed", "no hello came back".to_owned())),
-        }
     }
 
     /// Peers for the allow list of the network.

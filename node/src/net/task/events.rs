@@ -18,6 +18,7 @@ use crate::net::{
     counters::Counter,
     dial::{self, Transport},
     error::{NetError, Step},
+    relay::circuit_relay,
     shared::Connection,
 };
 
@@ -119,9 +120,13 @@ impl Task {
             Transport::of(endpoint.get_remote_address())
         };
         let dialled = endpoint.is_dialer();
+        let relay = circuit_relay(match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address,
+            ConnectedPoint::Listener { local_addr, .. } => local_addr,
+        });
         tracing::debug!(%peer, transport = transport.name(), dialled, "connection opened");
         let connection =
-            Connection { peer, transport, since: SystemTime::now(), dialled, accepted: false, agent: None };
+            Connection { peer, transport, relay, since: SystemTime::now(), dialled, accepted: false, agent: None };
         self.shared.opened(id, connection);
     }
 
