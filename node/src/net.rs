@@ -26,6 +26,7 @@ mod codec;
 mod counters;
 mod dial;
 mod error;
+mod half_open;
 pub mod limits;
 mod links;
 mod meter;

@@ -220,6 +220,15 @@ impl Office {
         std::fs::write(&file, text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     }
 
+    /// Gives the stopped office another port, as a move to another machine does.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn move_port(&mut self) {
+        self.port = free_port();
+        self.configure();
+    }
+
     /// Starts the process and waits until it answers.
     ///
     /// # Panics

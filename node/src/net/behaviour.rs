@@ -15,11 +15,12 @@ use libp2p::{
 use super::{
     codec::{Codec, RPC_PROTOCOL},
     error::NetError,
+    half_open,
     limits::{
-        CONNECTIONS_IN_MAX, CONNECTIONS_OUT_MAX, CONNECTIONS_PENDING_IN_MAX, CONNECTIONS_PENDING_OUT_MAX,
-        CONNECTIONS_PER_PEER_MAX, CONNECTIONS_TOTAL_MAX, DIAL_TIMEOUT, IDLE_TIMEOUT, MEMORY_SHARE_MAX,
-        NOTICE_BYTES_MAX, NOTICE_ENVELOPE_BYTES, PING_INTERVAL, PING_TIMEOUT,
-        REQUEST_STREAMS_PER_CONNECTION_MAX,
+        CONNECTIONS_IN_MAX, CONNECTIONS_OUT_MAX, CONNECTIONS_PENDING_IN_MAX,
+        CONNECTIONS_PENDING_IN_PER_ADDRESS_MAX, CONNECTIONS_PENDING_OUT_MAX, CONNECTIONS_PER_PEER_MAX,
+        CONNECTIONS_TOTAL_MAX, DIAL_TIMEOUT, IDLE_TIMEOUT, MEMORY_SHARE_MAX, NOTICE_BYTES_MAX,
+        NOTICE_ENVELOPE_BYTES, PING_INTERVAL, PING_TIMEOUT, REQUEST_STREAMS_PER_CONNECTION_MAX,
     },
     meter::Meter,
     relay, transport,
@@ -40,6 +41,8 @@ pub(super) type Gossip =
 pub(super) struct Behaviour {
     /// Refuses every peer that is not a member: nothing below ever sees a stranger.
     pub(super) allowed: allow_block_list::Behaviour<AllowedPeers>,
+    /// Refuses half-open connections beyond the share of one address.
+    pub(super) half_open: half_open::Behaviour,
     /// Refuses what exceeds the numbers in `limits`: a member gone wild cannot take all places.
     pub(super) limits: connection_limits::Behaviour,
     /// Refuses new connections when memory is short: work in progress is worth more.
@@ -135,6 +138,7 @@ fn behaviour(
     let own = key.public().to_peer_id();
     Ok(Behaviour {
         allowed: allow_block_list::Behaviour::default(),
+        half_open: half_open::Behaviour::new(CONNECTIONS_PENDING_IN_PER_ADDRESS_MAX),
         limits: connection_limits::Behaviour::new(limits),
         memory: memory_connection_limits::Behaviour::with_max_percentage(MEMORY_SHARE_MAX),
         identify: identify::Behaviour::new(identify),

@@ -35,6 +35,10 @@ pub(super) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 /// Connections that have not shown who they are yet. A flood of half-open handshakes ends here.
 pub(super) const CONNECTIONS_PENDING_IN_MAX: u32 = 128;
 
+/// Of these from one address: a fifth, so that a machine that opens and stays silent leaves room for all
+/// others. Offices that share an address and come back at once after an outage are let in in turn.
+pub(super) const CONNECTIONS_PENDING_IN_PER_ADDRESS_MAX: u32 = 24;
+
 /// Dials under way. Above it a dial fails at once and is tried again later.
 pub(super) const CONNECTIONS_PENDING_OUT_MAX: u32 = 128;
 

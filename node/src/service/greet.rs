@@ -17,6 +17,8 @@ use super::{Node, peers};
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a hello that was not answered, and before the next look at a peer that is away.
 const GREET_PAUSE: Duration = Duration::from_secs(5);
+/// Pause when the network has not yet taken over a peer that was accepted a moment ago.
+const GREET_SOON: Duration = Duration::from_millis(300);
 /// Pause after a hello that was answered: a changed address is known to all peers within this time.
 const GREET_AGAIN: Duration = Duration::from_mins(10);
 
@@ -85,11 +87,16 @@ impl Node {
             self.greet_after(name, HELLO_TIMEOUT + GREET_PAUSE);
             let (node, name) = (self.clone(), name.clone());
             tokio::spawn(async move {
-                let answered = node.say_hello(&name).await.is_ok();
-                if answered && !known {
+                let answered = node.say_hello(&name).await;
+                if answered.is_ok() && !known {
                     tracing::info!(peer = %name, "peer has accepted this node");
                 }
-                node.greet_after(&name, if answered { GREET_AGAIN } else { GREET_PAUSE });
+                let pause = match answered {
+                    Ok(_) => GREET_AGAIN,
+                    Err(("net-unknown-peer", _)) => GREET_SOON,
+                    Err(_) => GREET_PAUSE,
+                };
+                node.greet_after(&name, pause);
             });
         }
     }

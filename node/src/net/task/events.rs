@@ -125,8 +125,15 @@ impl Task {
             ConnectedPoint::Listener { local_addr, .. } => local_addr,
         });
         tracing::debug!(%peer, transport = transport.name(), dialled, "connection opened");
-        let connection =
-            Connection { peer, transport, relay, since: SystemTime::now(), dialled, accepted: false, agent: None };
+        let connection = Connection {
+            peer,
+            transport,
+            relay,
+            since: SystemTime::now(),
+            dialled,
+            accepted: false,
+            agent: None,
+        };
         self.shared.opened(id, connection);
     }
 
