@@ -4,7 +4,7 @@
 use yunling_tests::namespace::{Namespace, available};
 use yunling_tests::office::{Office, Plan, until};
 
-use super::scene::{PORT, at, bounded, move_once, moved_once, office, steps, volunteer};
+use super::scene::{PORT, at, bounded, doctor, move_once, moved_once, office, steps, volunteer};
 
 /// Where the relay is.
 const RELAY_IP: &str = "10.77.3.2";
@@ -73,6 +73,9 @@ fn without_udp_a_move_goes_over_tcp() {
         move_once(&kunming, &dali, &dossier);
         let steps = steps(&dali, "kunming");
         assert_eq!((ok(&steps, "quic"), ok(&steps, "tcp")), (Some(false), Some(true)));
+        let checks = doctor(&dali);
+        let direct = checks.iter().any(|(c, fields)| c == "peer-direct" && fields["transport"] == "tcp");
+        assert!(direct, "{checks:?}");
     });
 }
 
@@ -130,6 +133,16 @@ fn both_behind_symmetric_nat_a_move_goes_through_the_relay() {
         move_once(&kunming, &dali, &dossier);
         let way = steps(&dali, "kunming");
         assert_eq!((ok(&way, "quic"), ok(&way, "relay")), (Some(false), Some(true)));
+        let checks = doctor(&kunming);
+        for (code, key, value) in [
+            ("reach-relay", "relays", "yuxi"),
+            ("relay-held", "relay", "yuxi"),
+            ("peer-relayed", "peer", "dali"),
+        ] {
+            let named = checks.iter().any(|(c, fields)| c == code && fields[key] == value);
+            assert!(named, "{code} of {value}: {checks:?}");
+        }
+        assert_eq!(kunming.ok(&["status"])["reach"]["state"], "relay");
         for office in [&kunming, &dali] {
             assert!(!office.log_end().contains("direct way found"), "the relay was not needed");
         }

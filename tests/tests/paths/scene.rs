@@ -79,6 +79,14 @@ pub(crate) fn steps(office: &Office, peer: &str) -> Vec<(String, bool)> {
     steps
 }
 
+/// Checks of `doctor`: code, and the values named in it.
+pub(crate) fn doctor(office: &Office) -> Vec<(String, Value)> {
+    let (exit, answer) = office.json(&["doctor"]);
+    assert_eq!(exit, 0, "{}: {answer}", office.name);
+    let all = answer["checks"].as_array().cloned().unwrap_or_default();
+    all.iter().map(|check| (text(check, "code"), check["fields"].clone())).collect()
+}
+
 /// Runs a test and holds it to its bound.
 pub(crate) fn bounded(test: impl FnOnce(&Path)) {
     let folder = tempfile::tempdir().expect("folder");

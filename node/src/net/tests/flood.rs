@@ -320,6 +320,8 @@ async fn floods_of_every_kind_are_slowed_cut_and_named_and_others_are_served() {
     assert!(grown <= MEMORY_GROWTH_MAX, "{grown} bytes more");
     assert!(answers >= 100 && longest < MODEST_PATIENCE);
     assert!(!victim.cut(modest.id()), "who asks modestly is left alone");
-    let lines = victim.log().lines().count();
+    let log = victim.log();
+    let lines = log.lines().count();
+    println!("log: {lines} lines, {} KiB", log.len() >> 10);
     assert!(lines < 1_000, "the flood filled the log with {lines} lines");
 }
