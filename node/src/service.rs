@@ -60,6 +60,8 @@ pub struct Node {
     vault: ProfileVault,
     life: Life,
     members: RwLock<Known>,
+    /// Held from reading the stored peers to showing them, so that an older reading never comes last.
+    reloading: Mutex<()>,
     cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
     counters: Mutex<BTreeMap<&'static str, u64>>,
     pub(crate) outbox_state: Mutex<outbox::Progress>,
@@ -106,6 +108,7 @@ impl Node {
             vault,
             life,
             members: RwLock::default(),
+            reloading: Mutex::default(),
             cache: Mutex::default(),
             counters: Mutex::default(),
             outbox_state: Mutex::default(),
@@ -141,6 +144,7 @@ impl Node {
     }
 
     pub(crate) fn reload_members(&self) -> Result<(), Refusal> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let members = peers::load_members(self)?;
         let (default, named) = self.home.config.policies()?;
         let policies = members

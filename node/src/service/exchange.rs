@@ -132,7 +132,7 @@ impl Node {
             Ok(card) if card.card.name == *name => card,
             _ => return self.refuse_peer(name.as_str(), "card-signature"),
         };
-        if let Err(error) = self.note_peer(shown, hello.life) {
+        if let Err(error) = self.note_peer(&shown, hello.life) {
             return self.refuse_peer(name.as_str(), &error.code);
         }
         match self.hello() {

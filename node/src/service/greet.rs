@@ -58,7 +58,7 @@ impl Node {
         let card = SignedCard::parse(&hello.card).ok().filter(|card| card.card.name == *name);
         let card = card.ok_or_else(|| ("card-signature", "another card came back".to_owned()))?;
         let (node, life) = (self.clone(), hello.life);
-        match tokio::task::spawn_blocking(move || node.note_peer(card, life)).await {
+        match tokio::task::spawn_blocking(move || node.note_peer(&card, life)).await {
             Ok(Ok(())) => Ok(Greeted { hello, took, clock }),
             Ok(Err(refusal)) => Err(("card-signature", refusal.to_string())),
             Err(stopped) => Err(("internal", stopped.to_string())),

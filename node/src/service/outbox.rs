@@ -184,7 +184,7 @@ impl Node {
                 Ok(Pause::Ended)
             }
             (Answer::Ok, _) => Ok(Pause::Taken),
-            (Answer::Refused(code), Content::Request { .. }) if code != "transfer-in-progress" => {
+            (Answer::Refused(code), Content::Request { .. }) if !passing(code) => {
                 tracing::warn!(peer = %to, code, "transfer refused");
                 self.act_decision(|office| {
                     let loaded = Loaded::by_id(self, message.transfer)?
@@ -260,6 +260,12 @@ impl Node {
     }
 }
 
+/// Whether a refusal says nothing about what was asked: the other office is busy with the dossier, its
+/// disk is full, or it failed. Asked again, it may agree.
+fn passing(code: &str) -> bool {
+    code == "transfer-in-progress" || code == "internal" || code.starts_with("store-")
+}
+
 /// What to do with an outbox entry after an answer.
 #[derive(Debug)]
 enum Pause {
@@ -269,4 +275,19 @@ enum Pause {
     Taken,
     /// Try again later, and why.
     Later(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passing;
+
+    #[test]
+    fn a_full_disk_or_a_conflict_at_the_other_office_ends_no_transfer() {
+        for code in ["store-full", "store-conflict", "internal", "transfer-in-progress"] {
+            assert!(passing(code), "{code}");
+        }
+        for code in ["transfer-code", "consent-receiver", "peer-unknown"] {
+            assert!(!passing(code), "{code}");
+        }
+    }
 }

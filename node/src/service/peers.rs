@@ -13,7 +13,7 @@ use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
-use super::{Node, Refusal};
+use super::{CONFLICT_TRIES_MAX, Node, Refusal};
 use crate::net::{PeerAddress, TestStep};
 
 /// Peers a node may have: 16 prefectures, their counties and organizations, with room; the allow
@@ -177,12 +177,35 @@ impl Node {
         Ok(())
     }
 
+    /// Changes a stored peer; looks again when another writer was first: hellos and messages of one peer
+    /// arrive together. `change` says whether there is anything to write.
+    fn change_peer<T>(
+        &self,
+        name: &NodeName,
+        mut change: impl FnMut(&mut PeerRecord) -> Result<(bool, T), Refusal>,
+    ) -> Result<T, Refusal> {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let (stored, mut record) = self.peer(name)?;
+            let (changed, value) = change(&mut record)?;
+            if !changed {
+                return Ok(value);
+            }
+            match self.put_peer(&peer_key(name), Some(stored), &record) {
+                Ok(()) => return Ok(value),
+                Err(refusal) if refusal.code == "store-conflict" => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(Refusal::new("store-conflict").with("tries", CONFLICT_TRIES_MAX))
+    }
+
     /// Ends peering; what it signed before stays verifiable.
     pub fn remove_peer(&self, name: &NodeName) -> Result<(), Refusal> {
-        let (stored, mut record) = self.peer(name)?;
-        record.removed_at = Some(self.home.clock.now());
-        record.mutual = false;
-        self.put_peer(&peer_key(name), Some(stored), &record)?;
+        self.change_peer(name, |record| {
+            record.removed_at = Some(self.home.clock.now());
+            record.mutual = false;
+            Ok((true, ()))
+        })?;
         tracing::info!(peer = %name, "peer removed");
         Ok(())
     }
@@ -230,42 +253,42 @@ impl Node {
     }
 
     /// Remembers what a peer showed: a newer card of the same keys, its life, that it accepts us.
-    pub(crate) fn note_peer(&self, shown: SignedCard, life: Life) -> Result<(), Refusal> {
-        let name = shown.card.name.clone();
-        let (stored, mut record) = self.peer(&name)?;
-        if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
-            return Err(Refusal::new("peer-other-keys")
-                .with("name", &name)
-                .with("known", record.card.fingerprint())
-                .with("given", shown.fingerprint()));
-        }
-        let newer = shown.card.made_at > record.card.card.made_at
-            && shown.card.addresses != record.card.card.addresses;
-        if record.mutual && !newer && record.life == Some(life) {
-            return Ok(());
-        }
-        record.mutual = true;
-        if newer {
-            record.card = shown;
-        }
-        if record.life.is_none_or(|seen| life.generation > seen.generation) {
-            record.life = Some(life);
-        }
-        self.put_peer(&peer_key(&name), Some(stored), &record)
+    pub(crate) fn note_peer(&self, shown: &SignedCard, life: Life) -> Result<(), Refusal> {
+        let name = &shown.card.name;
+        self.change_peer(name, |record| {
+            if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
+                return Err(Refusal::new("peer-other-keys")
+                    .with("name", name)
+                    .with("known", record.card.fingerprint())
+                    .with("given", shown.fingerprint()));
+            }
+            let newer = shown.card.made_at > record.card.card.made_at
+                && shown.card.addresses != record.card.card.addresses;
+            let risen = record.life.is_none_or(|seen| life.generation > seen.generation);
+            let changed = !record.mutual || newer || risen;
+            record.mutual = true;
+            if newer {
+                record.card = shown.clone();
+            }
+            if risen {
+                record.life = Some(life);
+            }
+            Ok((changed, ()))
+        })
     }
 
     /// Checks the life in a message against the highest one seen; a lower or twin life is stale.
     pub(crate) fn check_life(&self, name: &NodeName, life: Life) -> Result<Option<Life>, Refusal> {
-        let (stored, mut record) = self.peer(name)?;
-        match record.life {
-            Some(seen) if seen == life => Ok(None),
-            Some(seen) if seen.generation >= life.generation => Ok(Some(seen)),
-            _ => {
-                record.life = Some(life);
-                self.put_peer(&peer_key(name), Some(stored), &record)?;
-                Ok(None)
-            }
-        }
+        self.change_peer(name, |record| {
+            Ok(match record.life {
+                Some(seen) if seen == life => (false, None),
+                Some(seen) if seen.generation >= life.generation => (false, Some(seen)),
+                _ => {
+                    record.life = Some(life);
+                    (true, None)
+                }
+            })
+        })
     }
 
     /// Tests the way to a peer, step by step; the last step is a hello: the office itself answers, and
@@ -312,4 +335,51 @@ pub fn peer_id(card: &SignedCard) -> Option<libp2p::PeerId> {
     let key = card.card.keys_of(Role::Transport).next()?;
     let public = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.public).ok()?;
     Some(libp2p::identity::PublicKey::from(public).to_peer_id())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::home::Home;
+
+    fn node(folder: &std::path::Path, name: &str, division: &str) -> Node {
+        let path = folder.join(name);
+        Home::init(&path, name, division, true).unwrap();
+        Node::open(Home::open(&path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_hello_and_messages_that_arrive_together_are_all_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let kunming = node(folder.path(), "kunming", "530100");
+        let dali = node(folder.path(), "dali", "532900");
+        let card = dali.card().unwrap();
+        let name = card.card.name.clone();
+        kunming.accept_peer(card.clone()).unwrap();
+        let life = |generation: u64| Life { generation, mark: [generation as u8; 16] };
+        let gate = std::sync::Barrier::new(4);
+        let refused = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (kunming, card, name, gate, refused) = (&kunming, &card, &name, &gate, &refused);
+                scope.spawn(move || {
+                    for generation in 1..=25 {
+                        gate.wait();
+                        let taken = if writer == 0 {
+                            kunming.note_peer(card, life(generation))
+                        } else {
+                            kunming.check_life(name, life(generation)).map(drop)
+                        };
+                        // Kept, not thrown: the others wait at the gate for each.
+                        refused.lock().unwrap().extend(taken.err());
+                    }
+                });
+            }
+        });
+        assert_eq!(refused.into_inner().unwrap(), []);
+        let (_, record) = kunming.peer(&name).unwrap();
+        assert_eq!((record.mutual, record.life), (true, Some(life(25))));
+    }
 }
