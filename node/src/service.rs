@@ -5,12 +5,15 @@
 //! another writer are decided again from the new state; nothing is ever half written.
 
 pub mod copy;
+pub mod doctor;
 pub mod exchange;
+mod greet;
 pub mod import;
 pub mod notes;
 pub mod outbox;
 pub mod peers;
 pub mod proofs;
+pub mod reach;
 pub mod records;
 pub mod recovery;
 pub mod refusal;
@@ -61,6 +64,8 @@ pub struct Node {
     pub(crate) life: RwLock<Life>,
     pub(crate) fenced: AtomicBool,
     members: RwLock<Known>,
+    /// Held from reading the stored peers to showing them, so that an older reading never comes last.
+    reloading: Mutex<()>,
     cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
     counters: Mutex<BTreeMap<&'static str, u64>>,
     /// Held while a backup is made: one at a time.
@@ -111,6 +116,7 @@ impl Node {
             life: RwLock::new(life),
             fenced: AtomicBool::new(fenced),
             members: RwLock::default(),
+            reloading: Mutex::default(),
             cache: Mutex::default(),
             counters: Mutex::default(),
             backup: Mutex::default(),
@@ -147,6 +153,7 @@ impl Node {
     }
 
     pub(crate) fn reload_members(&self) -> Result<(), Refusal> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let members = peers::load_members(self)?;
         let (default, named) = self.home.config.policies()?;
         let policies = members

@@ -3,6 +3,8 @@
 //! `None` with a loud note when the folder is absent. On a build server absence is a failure.
 
 pub mod dice;
+pub mod forwarder;
+pub mod namespace;
 pub mod office;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,8 @@ mod backups;
 mod cuts;
 #[path = "e2e/demo.rs"]
 mod demo;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/imports.rs"]
 mod imports;
 #[path = "e2e/kills.rs"]

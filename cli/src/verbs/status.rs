@@ -24,6 +24,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("seconds", number(&answer, "outbox_oldest_seconds")),
     ]);
     let store = fields([("state", text(&answer, "store")), ("free", text(&answer, "free_mib"))]);
+    let reach = answer.get("reach").unwrap_or(&serde_json::Value::Null);
     out.pairs(&[
         ("node", format!("{} ({})", text(&answer, title), text(&answer, "name"))),
         ("trial", if flag(&answer, "trial") { out.words.word("word-trial") } else { String::new() }),
@@ -31,6 +32,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("version", text(&answer, "version")),
         ("generation", text(&answer, "generation")),
         ("listen", text(&answer, "listen")),
+        ("reach", reach_sentence(out, reach)),
         ("peers", out.words.say("status-peers", &peers)),
         ("volunteers", text(&answer, "volunteers")),
         ("outbox", out.words.say("status-outbox", &outbox)),
@@ -90,4 +92,11 @@ fn told(out: &Output, age: Option<i64>, failure: &str) -> String {
         return age;
     }
     out.words.say("status-backup-failed", &fields([("age", age.as_str()), ("code", failure)]))
+}
+
+/// How others reach the node, in one sentence.
+fn reach_sentence(out: &Output, reach: &serde_json::Value) -> String {
+    let key = format!("status-reach-{}", text(reach, "state"));
+    let known = fields([("relays", text(reach, "relays")), ("ports", text(reach, "ports"))]);
+    if out.words.has(&key) { out.words.say(&key, &known) } else { text(reach, "state") }
 }

@@ -4,6 +4,7 @@
 //! the peer and counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -62,6 +63,13 @@ impl Service for Exchange {
     fn notice(&self, _from: PeerId, _notice: Vec<u8>) -> BoxFuture<'static, ()> {
         // Checkpoints and rosters are announced once there is a log; until then nothing is heard.
         async {}.boxed()
+    }
+
+    fn cut_off(&self, from: PeerId, over_rate: u64, bad: u64, length: Duration) {
+        let name = self.0.member_of(from).map_or_else(|| from.to_string(), |name| name.to_string());
+        let seconds = length.as_secs();
+        tracing::warn!(peer = name, over_rate, bad, seconds, "office cut off: its node floods this one");
+        self.0.count("peers_cut");
     }
 }
 
@@ -125,7 +133,7 @@ impl Node {
             Ok(card) if card.card.name == *name => card,
             _ => return self.refuse_peer(name.as_str(), "card-signature"),
         };
-        if let Err(error) = self.note_peer(shown) {
+        if let Err(error) = self.note_peer(&shown) {
             return self.refuse_peer(name.as_str(), &error.code);
         }
         match self.hello() {

@@ -33,6 +33,8 @@ impl Hostile {
                 swarm.select_next_some().await;
             }
         });
+        // The dialler knows of a connection first; asked before, the node would look for an address.
+        until("the node has the connection", || node.net.connected().iter().any(|c| c.peer == id)).await;
         Self { id, control }
     }
 
