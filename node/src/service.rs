@@ -59,6 +59,8 @@ pub struct Node {
     /// Its home.
     pub home: Home,
     store: Arc<dyn Store>,
+    /// The same store where it is the embedded engine, which can be checked as a whole.
+    embedded: std::sync::OnceLock<Arc<SledStore>>,
     signer: SoftSigner,
     vault: ProfileVault,
     pub(crate) life: RwLock<Life>,
@@ -95,7 +97,11 @@ impl Node {
         let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())
             .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
-        Self::with_store(home, Arc::new(store))
+        let store = Arc::new(store);
+        let node = Self::with_store(home, store.clone())?;
+        // Set once: the node was made a moment ago.
+        let _ = node.embedded.set(store);
+        Ok(node)
     }
 
     /// Opens the office on a given store.
@@ -111,6 +117,7 @@ impl Node {
         let node = Self {
             home,
             store,
+            embedded: std::sync::OnceLock::new(),
             signer,
             vault,
             life: RwLock::new(life),
@@ -126,6 +133,11 @@ impl Node {
         };
         node.reload_members()?;
         Ok(node)
+    }
+
+    /// The embedded engine, where the office runs on it.
+    pub(crate) fn embedded(&self) -> Option<Arc<SledStore>> {
+        self.embedded.get().cloned()
     }
 
     /// The rule profile in force.

@@ -3,6 +3,8 @@
 //! values; the words and remedies are the reader's (`doctor-<code>` of the catalogues). Nothing is
 //! changed, except that peers are greeted.
 
+mod upkeep;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -95,7 +97,7 @@ type Look = fn(Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>, Refusal>>;
 
 /// Every look, in the order in which they run and are shown. Peers come before reachability: being
 /// asked, they connect.
-const LOOKS: [Look; 4] = [disk, peers, relays, reach];
+const LOOKS: [Look; 7] = [disk, upkeep::store, upkeep::backup, upkeep::recovery, peers, relays, reach];
 
 impl Node {
     /// Looks at everything; ends within three minutes also when no peer answers.
