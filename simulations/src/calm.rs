@@ -89,7 +89,8 @@ impl World {
         (0..self.nodes.len()).all(still) && self.live_transfers().is_empty() && self.queue.is_empty()
     }
 
-    /// Messages that wait, but for deliveries to a dossier that a restore lost altogether.
+    /// Messages that wait, but for deliveries to a dossier that a restore lost altogether, or that
+    /// two restores brought back to where its issuers no longer look for it.
     fn undelivered(&self, at: usize) -> usize {
         let model = self.model.borrow();
         let rows = self.nodes[at].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap_or_default();
@@ -97,7 +98,10 @@ impl World {
             let entry = OutboxEntry::decode(entry).ok();
             let message = entry.and_then(|e| Message::parse_own(&e.message).ok());
             message.is_some_and(|m| {
-                matches!(m.content, Content::Deliver { .. }) && !model.dossiers.contains(&m.dossier)
+                let to = self.nodes.iter().find(|n| n.name == m.to);
+                let unknown = to.is_none_or(|n| n.record(m.dossier).is_none());
+                let lost = !model.dossiers.contains(&m.dossier) || (model.restores > 1 && unknown);
+                matches!(m.content, Content::Deliver { .. }) && lost
             })
         };
         rows.iter().filter(|(_, entry)| model.restores == 0 || !lost(entry)).count()
@@ -113,6 +117,9 @@ impl World {
         for at in 0..self.nodes.len() {
             let fenced = if self.nodes[at].fenced { ", is fenced" } else { "" };
             left.push(format!("{at} has {} messages waiting{fenced}", self.undelivered(at)));
+        }
+        for id in &self.model.borrow().dossiers {
+            left.push(self.whereabouts(*id));
         }
         left.push(format!("{} events", self.queue.len()));
         left.join("; ")

@@ -282,7 +282,7 @@ fn pulled(node: &Node, message: &Message, from: u64) -> Result<Decided, DecideEr
     let refused = |code| Ok(replied(Decision::refused(code)));
     let Some(loaded) = Loaded::by_id(node, message.transfer)? else { return refused("transfer-unknown") };
     let t = loaded.transfer;
-    let open = matches!(t.stage, Stage::Offered | Stage::Sealed);
+    let open = matches!(t.stage, Stage::Offered | Stage::Sealed | Stage::Completed);
     if t.side != Side::Giving || t.peer != message.from || !open || t.dossier != message.dossier {
         return refused("transfer-not-now");
     }

@@ -262,8 +262,17 @@ impl World {
             }
             let peer = self.nodes.iter().position(|n| n.name == t.peer);
             let other = peer.and_then(|peer| self.transfer(peer, t.id));
-            if other.is_some_and(|o| o.stage != t.stage) {
-                return violated(AGREEMENT, format!("the sides of {} disagree", short(&t.id.0)));
+            if other.as_ref().is_some_and(|o| o.stage != t.stage) {
+                return violated(
+                    AGREEMENT,
+                    format!(
+                        "{} is {} at {at}, {} at {}",
+                        short(&t.id.0),
+                        t.stage.word(),
+                        other.map_or("", |o| o.stage.word()),
+                        t.peer
+                    ),
+                );
             }
             self.tally.moves += u64::from(t.stage == Stage::Completed && t.side == Side::Giving);
             self.tally.cancelled += u64::from(t.stage == Stage::Cancelled && t.side == Side::Taking);

@@ -116,6 +116,8 @@ pub struct Node {
     pub fenced: bool,
     /// Peers it has accepted, and when by the world's clock: the operator's own memory.
     pub accepted: BTreeMap<NodeName, u64>,
+    /// When it was restored last, by the world's clock.
+    pub restored_at: u64,
     /// In memory: when a fenced node asks its peers again.
     pub ask_after: u64,
     /// A clerk must approve each transfer away.
@@ -163,6 +165,7 @@ impl Node {
             fenced: false,
             accepted: BTreeMap::new(),
             ask_after: 0,
+            restored_at: 0,
             hold: false,
             skew: 0,
             boot: 0,

@@ -27,6 +27,7 @@ impl World {
         let Some(version) = self.nodes[at].disk.versions().get(version).cloned() else { return };
         self.say(|| format!("{at} is restored to its state at {}", version.made));
         self.crash(at);
+        self.nodes[at].restored_at = self.now;
         self.nodes[at].disk.restore(&version);
         self.nodes[at].load();
         if self.mutant != Some(Mutant::PlainRestore) {

@@ -97,10 +97,10 @@ impl World {
         };
         if self.hits(Fault::Duplication, self.faults.duplication) {
             let after = 10 + self.dice.below(4_000);
-            self.schedule(after, Event::Reply(packet.clone(), reply.clone()));
+            self.schedule(after, Event::Reply(packet.clone(), reply.clone(), self.now));
         }
         if let Some(after) = self.travel() {
-            self.schedule(after, Event::Reply(packet, reply));
+            self.schedule(after, Event::Reply(packet, reply, self.now));
         }
     }
 
@@ -120,9 +120,13 @@ impl World {
     }
 
     /// A reply arrives, if whoever asked still waits for it.
-    pub(crate) fn returns(&mut self, packet: Packet, reply: Reply) {
+    pub(crate) fn returns(&mut self, packet: Packet, reply: Reply, sent: u64) {
         let at = packet.from;
         if !self.open_way(packet.to, at) || self.nodes[at].boot != packet.boot {
+            return;
+        }
+        // Nor does an answer outlive the store that gave it: the connection ended with the node.
+        if self.nodes[packet.to].restored_at > sent {
             return;
         }
         match reply {

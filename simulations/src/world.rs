@@ -33,8 +33,8 @@ const DECISIONS_MAX: u32 = 16;
 pub(crate) enum Event {
     /// A packet arrives.
     Packet(Packet),
-    /// A reply arrives at the sender of a packet.
-    Reply(Packet, Reply),
+    /// A reply arrives at the sender of a packet; when it was sent.
+    Reply(Packet, Reply, u64),
     /// The disk of a node has written what waited longest.
     Durable(usize, u32),
     /// A node looks at what is to be done; `true` when it does so regularly.
@@ -185,7 +185,7 @@ impl World {
         self.tally.steps += 1;
         match event {
             Event::Packet(packet) => self.arrives(packet),
-            Event::Reply(packet, reply) => self.returns(packet, reply),
+            Event::Reply(packet, reply, sent) => self.returns(packet, reply, sent),
             Event::Durable(node, boot) if self.nodes[node].boot == boot => self.written(node),
             Event::Pump(node, boot, regular) if self.nodes[node].boot == boot => self.pump(node, regular),
             Event::Durable(..) | Event::Pump(..) => {}

@@ -274,7 +274,8 @@ impl Node {
         }
         let loaded = Loaded::by_id(self, message.transfer).map_err(|e| e.code().to_owned())?;
         let transfer = loaded.ok_or("transfer-unknown")?.transfer;
-        let open = matches!(transfer.stage, Stage::Offered | Stage::Sealed);
+        // Completed here, and yet asked for again by a restored peer, while it is still whole.
+        let open = matches!(transfer.stage, Stage::Offered | Stage::Sealed | Stage::Completed);
         if transfer.side != Side::Giving
             || transfer.peer != name
             || !open

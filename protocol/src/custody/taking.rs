@@ -376,10 +376,14 @@ fn release(
     let mut batch = Batch::default();
     if copies_again {
         clear_outbox(&before, &mut batch);
-        loaded.transfer.minutes = body.minutes;
+        // Sealed long ago perhaps: the copy has its time again.
+        loaded.transfer.expires = UnixTime(office.now.0 + TRANSFER_SECONDS_MAX);
     }
     let input = Input::Release { head: body.head, count: body.count, seal: seal.id };
     let actions = step(&mut loaded.transfer, &input, None, office.now)?;
+    if loaded.transfer.head != before.head {
+        loaded.transfer.minutes = body.minutes;
+    }
     if actions.contains(&Action::Promote) {
         clear_outbox(&loaded.transfer, &mut batch);
         promote(office, books, vault, fresh, &before, &seal, secrets, &mut batch)?;

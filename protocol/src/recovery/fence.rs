@@ -10,7 +10,7 @@ use super::{NO_DOSSIER, NO_TRANSFER};
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::cose::{self, Typ};
 use crate::custody::record::{Loaded, live};
-use crate::custody::{Input, Side, Stage, giving};
+use crate::custody::{Input, Side, Stage, giving, taking};
 use crate::day::UnixTime;
 use crate::fresh::Fresh;
 use crate::ledger::{self, Books, LedgerError};
@@ -227,8 +227,9 @@ pub fn raise(
     Ok((batch, life))
 }
 
-/// Ends the fence: what this node had half made as the giving side in its old life is cancelled,
-/// because its peers have dropped it too.
+/// Ends the fence: what this node had half made in its old life is cancelled, because its peers have
+/// dropped it too and might answer it no more. A copy that was accepted stays: only the old
+/// custodian can say whether it has sealed.
 pub(super) fn open(
     office: &Office<'_>,
     books: &dyn Books,
@@ -238,16 +239,23 @@ pub(super) fn open(
 ) -> Result<(), DecideError> {
     batch.put.push(Put::Delete(fence_key()));
     for transfer in live(books)? {
-        let half_made = matches!(transfer.stage, Stage::Requested | Stage::Offered);
+        let half_made = match transfer.side {
+            Side::Giving => matches!(transfer.stage, Stage::Requested | Stage::Offered),
+            Side::Taking => !matches!(transfer.stage, Stage::Accepted),
+        };
         // A seal that was learned in this very batch has ended the transfer already.
         let key = crate::custody::record::transfer_key(transfer.id);
         let touched = batch.put.iter().any(|put| *put.key() == key);
-        if transfer.side != Side::Giving || !half_made || touched {
+        if !half_made || touched {
             continue;
         }
         let Some(loaded) = Loaded::by_id(books, transfer.id)? else { continue };
         let input = Input::Cancel { reason: "restored".into() };
-        batch.merge(giving::advance(office, books, vault, fresh, loaded, &input)?.batch);
+        let decision = match transfer.side {
+            Side::Giving => giving::advance(office, books, vault, fresh, loaded, &input)?,
+            Side::Taking => taking::advance(office, loaded, &input)?,
+        };
+        batch.merge(decision.batch);
     }
     Ok(())
 }
