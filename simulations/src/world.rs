@@ -74,6 +74,8 @@ pub struct Tally {
     pub changes: u64,
     /// Proofs looked at in the end.
     pub proofs: u64,
+    /// Runs that did not come to rest after several restores.
+    pub stuck: u64,
     /// Dossiers that several restores lost, and that are reported so.
     pub lost: u64,
     /// Faults.
