@@ -240,8 +240,8 @@ impl World {
         }
         for (statement, made) in model.intended.iter().filter(|(_, made)| made.dossier == id) {
             let told = model.acknowledged.contains_key(statement);
-            // It may wait for a dossier that two restores brought back to another node.
-            let waits = model.restores > 1 && self.waits(made.issuer, *statement);
+            // It may wait for a dossier whose move a restore undid.
+            let waits = model.restores > 0 && self.waits(made.issuer, *statement);
             if told && !waits && !model.in_history(id, *statement) && !model.refused.contains(statement) {
                 return violated(
                     ACTS_SURVIVE,

@@ -93,6 +93,7 @@ impl Tally {
         self.changes += other.changes;
         self.proofs += other.proofs;
         self.lost += other.lost;
+        self.astray += other.astray;
         self.stuck += other.stuck;
         self.injected.add(&other.injected);
     }
