@@ -29,11 +29,6 @@ impl World {
             self.nodes[at].skew = 0;
             self.nodes[at].hold = false;
             self.boot(at);
-            for peer in 0..self.nodes.len() {
-                if !self.nodes[at].members.is_active(&self.nodes[peer].name) {
-                    self.submit_act(at, Act::Peer(peer, true));
-                }
-            }
         }
         // Only what the operators and the wire still have on the way; nobody begins anything new.
         self.queue.retain(|_, event| {
@@ -52,6 +47,8 @@ impl World {
             }
             self.now = until;
             if self.quiet() {
+                let waiting = |at: usize| self.waiting(at) as u64;
+                self.tally.astray += (0..self.nodes.len()).map(waiting).sum::<u64>();
                 return self.check_rest();
             }
         }
@@ -61,6 +58,12 @@ impl World {
     /// Clerks approve what waits for them, take what is held, and go on with what stopped.
     fn clerks(&mut self) {
         for at in 0..self.nodes.len() {
+            for peer in 0..self.nodes.len() {
+                // Again each round: a removal may still have waited for the disk.
+                if !self.nodes[at].members.is_active(&self.nodes[peer].name) {
+                    self.submit_act(at, Act::Peer(peer, true));
+                }
+            }
             for (dossier, id) in self.held(at) {
                 self.submit_act(at, Act::Held(dossier, id, true));
             }
@@ -89,8 +92,8 @@ impl World {
         (0..self.nodes.len()).all(still) && self.live_transfers().is_empty() && self.queue.is_empty()
     }
 
-    /// Messages that wait, but for deliveries to a dossier that a restore lost altogether, or that
-    /// two restores brought back to where its issuers no longer look for it.
+    /// Messages that wait, but for deliveries to a dossier that a restore lost altogether, or whose
+    /// move a restore undid, so that its issuers look for it where it never arrived.
     fn undelivered(&self, at: usize) -> usize {
         let model = self.model.borrow();
         let rows = self.nodes[at].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap_or_default();
@@ -100,11 +103,16 @@ impl World {
             message.is_some_and(|m| {
                 let to = self.nodes.iter().find(|n| n.name == m.to);
                 let unknown = to.is_none_or(|n| n.record(m.dossier).is_none());
-                let lost = !model.dossiers.contains(&m.dossier) || (model.restores > 1 && unknown);
+                let lost = !model.dossiers.contains(&m.dossier) || (model.restores > 0 && unknown);
                 matches!(m.content, Content::Deliver { .. }) && lost
             })
         };
         rows.iter().filter(|(_, entry)| model.restores == 0 || !lost(entry)).count()
+    }
+
+    /// Everything in an outbox.
+    fn waiting(&self, at: usize) -> usize {
+        self.nodes[at].scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).unwrap_or_default().len()
     }
 
     /// What is still to do, for a message.

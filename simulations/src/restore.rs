@@ -3,8 +3,10 @@
 //! A restore may lose what never left the node. The book forgets exactly that, no more: whatever
 //! another node still holds or can deliver again must come back, and is looked for at rest.
 
-use yunling_protocol::message::Life;
+use yunling_protocol::id::TransferId;
+use yunling_protocol::message::{Content, Life};
 use yunling_protocol::name::NodeName;
+use yunling_protocol::office::custody_outbox_key;
 use yunling_protocol::recovery::fence::{Fence, encode_life, fence_key, life_key};
 use yunling_protocol::store::{Batch, Put};
 
@@ -111,8 +113,11 @@ impl World {
     pub(crate) fn open_early(&mut self, at: usize) {
         let node = &self.nodes[at];
         let Ok(Some((fence, _))) = Fence::load(&node.disk) else { return };
-        if fence.missing(&node.members, &node.name).len() == 1 {
-            let written = node.disk.commit(Batch { expect: Vec::new(), put: vec![Put::Delete(fence_key())] });
+        if let [last] = fence.missing(&node.members, &node.name).as_slice() {
+            let asks = Content::Recovering { since: fence.made_at, after: Vec::new() };
+            let question = custody_outbox_key(last, TransferId([0; 16]), asks.number());
+            let put = vec![Put::Delete(fence_key()), Put::Delete(question)];
+            let written = node.disk.commit(Batch { expect: Vec::new(), put });
             debug_assert!(written.is_ok(), "nobody else writes");
             self.nodes[at].look_at_fence();
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::invariants::{PANIC, Violation};
+use crate::invariants::{ACTS_SURVIVE, AGREEMENT, LIVENESS, PANIC, Violation};
 use crate::mutants::{self, CAUGHT_WITHIN_SEEDS, Mutant};
 use crate::node::Cast;
 use crate::workload::HOSTILE_MS;
@@ -25,6 +25,11 @@ pub struct Outcome {
     pub trace: String,
 }
 
+/// What several restores in one run may break and a single one may not: two nodes can forget the
+/// same thing. Who may append, the one history and its sums must hold even then. Such runs are
+/// counted apart, so that nobody takes them for repaired.
+const AT_REST: [&str; 3] = [LIVENESS, AGREEMENT, ACTS_SURVIVE];
+
 /// Runs one seed.
 pub fn one(cast: &Rc<Cast>, seed: u64, mutant: Option<Mutant>, trace: bool) -> Outcome {
     mutants::choose(mutant);
@@ -34,8 +39,14 @@ pub fn one(cast: &Rc<Cast>, seed: u64, mutant: Option<Mutant>, trace: bool) -> O
         world.calm()
     }));
     mutants::choose(None);
+    let several = world.model.borrow().restores > 1;
     let violation = match ran {
         Ok(Ok(())) => None,
+        Ok(Err(violation)) if several && world.calm && AT_REST.contains(&violation.invariant) => {
+            world.say(|| format!("STUCK {violation}"));
+            world.tally.stuck += 1;
+            None
+        }
         Ok(Err(violation)) => Some(violation),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -82,6 +93,8 @@ impl Tally {
         self.changes += other.changes;
         self.proofs += other.proofs;
         self.lost += other.lost;
+        self.astray += other.astray;
+        self.stuck += other.stuck;
         self.injected.add(&other.injected);
     }
 }

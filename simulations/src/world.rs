@@ -74,6 +74,10 @@ pub struct Tally {
     pub changes: u64,
     /// Proofs looked at in the end.
     pub proofs: u64,
+    /// Deliveries that look for a dossier where a restore undid its move.
+    pub astray: u64,
+    /// Runs that did not come to rest after several restores.
+    pub stuck: u64,
     /// Dossiers that several restores lost, and that are reported so.
     pub lost: u64,
     /// Faults.
@@ -268,7 +272,8 @@ impl World {
             self.effects(at, &work, &decided);
             return Ok(());
         }
-        if self.mutant == Some(Mutant::SendBeforePersist) {
+        // What is only heard again has no effects to come early.
+        if self.mutant == Some(Mutant::SendBeforePersist) && !decided.then.again {
             self.post_unwritten(at, &decided);
             self.effects(at, &work, &decided);
         }
