@@ -182,13 +182,11 @@ impl Node {
                 tracing::info!(peer = %message.from, "a restored peer asks what it forgot");
                 self.act_decision(|o| tell::answer(o, self, self.vault(), message, *since, after))
             }
-            Content::Known { after, items, next } => {
-                let told = items.len();
-                let answer = self.act_decision(|o| {
-                    let next = next.as_ref();
-                    learn::take(o, self, self.vault(), &mut fresh, message, after, items, next)
-                })?;
-                tracing::info!(peer = %message.from, told, last = next.is_none(), "a peer told what it knows");
+            Content::Known { items, next, .. } => {
+                let answer =
+                    self.act_decision(|o| learn::take(o, self, self.vault(), &mut fresh, message))?;
+                let (told, last) = (items.len(), next.is_none());
+                tracing::info!(peer = %message.from, told, last, "a peer told what it knows");
                 self.look_at_fence()?;
                 Ok(answer)
             }

@@ -12,7 +12,7 @@ use crate::dossier::{Custody, next_head};
 use crate::fresh::Fresh;
 use crate::id::DossierId;
 use crate::ledger::{self, Appender, Books, HeadRecord, LedgerError};
-use crate::message::{Answer, Message};
+use crate::message::{Answer, Content, Message};
 use crate::name::NodeName;
 use crate::office::{DecideError, Decision, Office, Vault};
 use crate::register::{custodian_key, voided_key};
@@ -36,10 +36,10 @@ pub fn take(
     vault: &dyn Vault,
     fresh: &mut Fresh,
     message: &Message,
-    after: &[u8],
-    items: &[Vec<u8>],
-    next: Option<&Vec<u8>>,
 ) -> Result<Decision, DecideError> {
+    let Content::Known { after, items, next } = &message.content else {
+        return Ok(Decision::refused("message-unexpected"));
+    };
     let mut batch = Batch::default();
     let mut told = Vec::new();
     for bytes in items {
@@ -69,10 +69,10 @@ pub fn take(
     let to_me = (message.epoch, message.transfer.0) == (office.life.generation, office.life.mark);
     if let Some((mut fence, stored)) = Fence::load(books)?.filter(|_| to_me) {
         let asked = fence.cursors.get(&message.from).map_or(&[][..], Vec::as_slice);
-        if asked == after && !fence.heard.contains(&message.from) {
+        if asked == after.as_slice() && !fence.heard.contains(&message.from) {
             batch.expect.push(Expect::Equals(fence_key(), stored));
             match next {
-                Some(next) if next.len() <= fence::CURSOR_BYTES_MAX && next.as_slice() > after => {
+                Some(next) if next.len() <= fence::CURSOR_BYTES_MAX && next > after => {
                     fence.cursors.insert(message.from.clone(), next.clone());
                     fence.ask(office, &message.from, &mut batch)?;
                 }
