@@ -8,7 +8,7 @@ use yunling_tests::office::{Office, Sheet, id_number, record_on, sums, text, unt
 /// The machine is gone: only the backup and the identity in the safe are left. Restores and starts.
 fn come_back(folder: &Path, office: &mut Office, backup: &Path, peers: &[&str]) {
     office.kill9();
-    let gone = (0..).map(|n| folder.join(format!("gone-{n}"))).find(|p| !p.exists()).expect("a name");
+    let gone = (0..100).map(|n| folder.join(format!("gone-{n}"))).find(|p| !p.exists()).expect("a name");
     std::fs::rename(&office.home, gone).expect("the home");
     let identity = folder.join(format!("{}.identity", office.name));
     std::fs::write(&identity, &office.backup_identity).expect("identity file");
