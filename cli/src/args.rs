@@ -43,6 +43,8 @@ pub(crate) enum Verb {
     Run(verbs::run::Args),
     /// Figures of the node.
     Status(verbs::status::Args),
+    /// Checks of the node.
+    Doctor(verbs::doctor::Args),
     /// Other offices.
     #[command(subcommand, arg_required_else_help = true)]
     Peer(verbs::peer::Verb),
@@ -67,7 +69,7 @@ pub(crate) enum Verb {
     #[command(subcommand, arg_required_else_help = true)]
     Delivery(verbs::delivery::Verb),
     /// The fence of a restored node.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Recovery(verbs::recovery::Verb),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]

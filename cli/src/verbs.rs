@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod correct;
 pub(crate) mod delivery;
+pub(crate) mod doctor;
 pub(crate) mod dossier;
 pub(crate) mod import;
 pub(crate) mod init;
@@ -77,6 +78,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Init(args) => init::run(&args, context),
         Verb::Run(args) => run::run(args, context).await,
         Verb::Status(args) => status::run(args, context).await,
+        Verb::Doctor(args) => doctor::run(args, context).await,
         Verb::Peer(verb) => peer::run(verb, context).await,
         Verb::Volunteer(verb) => volunteer::run(verb, context).await,
         Verb::Import(args) => import::run(args, context).await,

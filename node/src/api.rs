@@ -148,7 +148,7 @@ async fn test_peer(State(node): Shared, axum::Json(request): axum::Json<Value>) 
         Err(refusal) => return respond(Err(refusal)),
     };
     respond(node.test_peer(&name).await.map(|steps| {
-        let ok = steps.iter().any(|s| s.name == "echo" && s.ok);
+        let ok = steps.iter().any(|s| s.name == "hello" && s.ok);
         let steps: Vec<Value> = steps
             .iter()
             .map(|s| {
@@ -160,6 +160,10 @@ async fn test_peer(State(node): Shared, axum::Json(request): axum::Json<Value>) 
             .collect();
         json!({ "ok": ok, "steps": steps })
     }))
+}
+
+async fn doctor(State(node): Shared) -> Response {
+    respond(node.doctor().await.and_then(to_json))
 }
 
 fn transfer_routes() -> Router<Arc<Node>> {
@@ -185,6 +189,7 @@ fn transfer_routes() -> Router<Arc<Node>> {
 fn routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/api/v1/status", act!(|n, _: Value| n.status()))
+        .route("/api/v1/doctor", post(doctor))
         .route("/api/v1/volunteer/register", act!(|n, r: Value| register(n, &r)))
         .route("/api/v1/volunteer/list", act!(|n, r: Value| list(n, &r)))
         .route("/api/v1/volunteer/show", act!(|n, r| n.show_volunteer(&r)))

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use libp2p::{Multiaddr, PeerId};
 use serde::Deserialize;
 use yunling_protocol::card::NodeKind;
 use yunling_protocol::division::DivisionCode;
@@ -12,6 +13,9 @@ use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::policy::Policy;
 use yunling_protocol::statement::Grade;
+
+use crate::net::limits::RELAYS_MAX;
+use crate::net::relay_address;
 
 /// Name of the file in the home.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -82,6 +86,10 @@ pub struct NetSection {
     pub listen: Vec<String>,
     /// Addresses written into the card; empty: the listen addresses.
     pub external: Vec<String>,
+    /// Carries encrypted connections between peers that cannot reach each other.
+    pub relay: bool,
+    /// Relays through which peers reach this node, each with `/p2p/` and its identity.
+    pub relays: Vec<String>,
 }
 
 impl Default for NetSection {
@@ -94,6 +102,8 @@ impl Default for NetSection {
                 format!("/ip6/::/tcp/{PORT_NODE}"),
             ],
             external: vec![],
+            relay: false,
+            relays: vec![],
         }
     }
 }
@@ -254,6 +264,7 @@ impl Config {
         config.division()?;
         config.kind()?;
         config.policies()?;
+        config.relays()?;
         Ok(config)
     }
 
@@ -283,6 +294,17 @@ impl Config {
                 return Err(value("node.kind", other, expected));
             }
         })
+    }
+
+    /// Relays to use.
+    pub fn relays(&self) -> Result<Vec<(PeerId, Multiaddr)>, ConfigError> {
+        if self.net.relays.len() > RELAYS_MAX {
+            let count = self.net.relays.len().to_string();
+            return Err(value("net.relays", &count, "a list of at most 4 addresses"));
+        }
+        let expected = "the direct address of a relay that ends in /p2p/ and its identity";
+        let relay = |text: &String| relay_address(text).ok_or_else(|| value("net.relays", text, expected));
+        self.net.relays.iter().map(relay).collect()
     }
 
     /// Policies by peer; `default` applies to peers not named.
@@ -354,6 +376,17 @@ listen = [
 ]
 # 对外地址（写入名片）；为空则用监听地址。Addresses written into the card when they differ.
 external = []
+# 本节点无开放端口时，经由的中继（最多 4 个；须先互相接受名片）。地址以 /p2p/ 和中继的身份结尾，中继启动时的日志会写出。
+# 连接全程加密，中继看不到内容；直连可行时自动改为直连。只开放 TCP 443 时，用中继的 WebSocket 地址。
+# Relays to be reached through when no port is open here (at most 4; each must be an accepted peer). The relay's log names
+# the address at its start. The relay sees encrypted bytes only, and a direct way is taken where there is one.
+# relays = ["/ip4/203.0.113.5/tcp/443/ws/p2p/12D3KooW..."]
+relays = []
+# 为互相无法直连的节点转接（只限已接受的节点）。对方只能出 TCP 443 时，在 listen 中加 "/ip4/0.0.0.0/tcp/443/ws"
+# （低于 1024 的端口需要 CAP_NET_BIND_SERVICE 权限）。
+# Serve as a relay for accepted peers that cannot reach each other. For peers that may only go out to TCP 443 add
+# "/ip4/0.0.0.0/tcp/443/ws" to listen (a port below 1024 needs the capability CAP_NET_BIND_SERVICE).
+relay = false
 
 [store]
 # 数据目录，默认 home 下的 data。Data folder.
@@ -415,6 +448,15 @@ mod tests {
         let late = text.replace("hour = 3", "hour = 24");
         std::fs::write(home.path().join(CONFIG_FILE), late).unwrap();
         assert_eq!(Config::load(home.path()).unwrap_err().code(), "config-value");
+        let relay = format!("/ip4/192.0.2.1/tcp/443/ws/p2p/{}", PeerId::random());
+        for (relays, right) in [(relay.as_str(), true), ("/ip4/192.0.2.1/tcp/443/ws", false)] {
+            let with = text.replace("\nrelays = []", &format!("\nrelays = [\"{relays}\"]"));
+            std::fs::write(home.path().join(CONFIG_FILE), with).unwrap();
+            match Config::load(home.path()) {
+                Ok(config) => assert_eq!(config.relays().unwrap().len(), usize::from(right)),
+                Err(error) => assert!(!right && error.to_string().contains("net.relays"), "{error}"),
+            }
+        }
         std::fs::write(home.path().join(CONFIG_FILE), text + "\n[net2]\nx = 1\n").unwrap();
         assert_eq!(Config::load(home.path()).unwrap_err().code(), "config-syntax");
     }

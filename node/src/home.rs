@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, random32};
 use crate::config::{self, CONFIG_FILE, Config, ConfigError};
+use crate::net::circuit_address;
 
 /// Folder of the keys.
 pub(crate) const KEYS: &str = "keys";
@@ -247,8 +248,11 @@ impl Home {
             let entry = KeyEntry::new(role, self.public(role)?, self.keys.since, None);
             keys.push(entry.map_err(|e| HomeError::Card(e.to_string()))?);
         }
-        let addresses =
+        let mut addresses =
             if self.config.net.external.is_empty() { addresses } else { self.config.net.external.clone() };
+        // Known before any relay has answered, so that the card does not change with the weather.
+        let relays = self.config.relays()?;
+        addresses.extend(relays.iter().map(|(relay, address)| circuit_address(*relay, address).to_string()));
         let card = Card {
             name: self.name.clone(),
             title_zh: self.config.node.title_zh.clone(),

@@ -26,14 +26,18 @@ mod codec;
 mod counters;
 mod dial;
 mod error;
+mod half_open;
 pub mod limits;
 mod links;
+mod meter;
 mod probe;
+mod relay;
 mod serve;
 mod shared;
 mod task;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 pub use behaviour::{NOTICE_TOPIC, peer_id};
 pub use bulk::{BULK_PROTOCOL, BulkReader, BulkSource, SourceStopped};
@@ -43,8 +47,10 @@ pub use dial::Transport;
 pub use error::{NetError, Step};
 pub use limits::Limits;
 pub use probe::TestStep;
-pub use shared::Connection;
+pub use relay::{circuit_address, is_circuit, relay_address};
+pub use shared::{Connection, Reach};
 
+use behaviour::Roles;
 use bulk::Opening;
 use codec::{Kind, Reply, Request};
 use limits::{
@@ -61,6 +67,11 @@ pub struct NetConfig {
     pub listen: Vec<Multiaddr>,
     /// Addresses under which peers reach this node, where they differ.
     pub external: Vec<Multiaddr>,
+    /// Whether this node carries circuits between its peers, and tests for them whether they can be
+    /// reached.
+    pub relay: bool,
+    /// Relays at which this node asks for a place, each with its identity; they must be peers as well.
+    pub relays: Vec<(PeerId, Multiaddr)>,
     /// Timers and counts.
     pub limits: Limits,
 }
@@ -87,6 +98,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// Takes an announcement signed by an allowed peer. It may come twice, late or not at all.
     fn notice(&self, from: PeerId, notice: Vec<u8>) -> BoxFuture<'static, ()>;
+
+    /// Told that an allowed peer was cut off for `length`, because it opened `over_rate` streams beyond
+    /// its rate and sent `bad` requests that are not of the protocol or beyond its places.
+    fn cut_off(&self, from: PeerId, over_rate: u64, bad: u64, length: Duration) {
+        let _ = (from, over_rate, bad, length);
+    }
 }
 
 struct Inner {
@@ -115,15 +132,17 @@ impl Net {
     async fn build(mut config: NetConfig, service: Arc<dyn Service>) -> Result<Self, NetError> {
         let key = behaviour::transport_key(&config.transport_seed);
         zeroize::Zeroize::zeroize(&mut config.transport_seed);
-        let swarm = behaviour::build(&key?, config.limits.request_timeout_max)?;
+        let roles = Roles { relay: config.relay, behind: !config.relays.is_empty() };
+        let shared = Arc::new(Shared::new());
+        let swarm = behaviour::build(&key?, config.limits.request_timeout_max, roles, &shared.meter)?;
         let local = *swarm.local_peer_id();
         let mut control = swarm.behaviour().bulk.new_control();
         let incoming = control
             .accept(StreamProtocol::new(BULK_PROTOCOL))
             .map_err(|error| NetError::Setup { detail: error.to_string() })?;
-        let shared = Arc::new(Shared::new());
         let limits = config.limits;
-        let mut task = Task::new(swarm, service.clone(), shared.clone(), limits.clone());
+        let mut task =
+            Task::new(swarm, service.clone(), shared.clone(), limits.clone(), config.relay, config.relays);
         task.listen(config.listen, config.external).await?;
         let serving = serve::serve_bulk(incoming, service, shared.clone(), limits.clone());
         task.set_bulk(tokio::spawn(serving).abort_handle());
@@ -219,6 +238,11 @@ impl Net {
         self.shared().listening()
     }
 
+    /// How this node can be reached, as far as its relays have told.
+    pub fn reach(&self) -> Reach {
+        self.shared().reach()
+    }
+
     /// Open connections, oldest first; a peer may appear more than once.
     pub fn connected(&self) -> Vec<Connection> {
         self.shared().connections()
@@ -277,6 +301,9 @@ impl Net {
     async fn exchange_once(&self, peer: PeerId, request: Request, at: &Progress) -> Result<Reply, NetError> {
         at.set(Step::Connect);
         self.ask(|done| Command::Connect { peer, done }).await?;
+        if let Some(places) = self.shared().places(&peer) {
+            places.pace().await;
+        }
         at.set(Step::Answer);
         let request = |done| Command::Request { peer, request, done };
         self.ask(request).await
@@ -313,6 +340,9 @@ impl Net {
     ) -> Result<impl futures::AsyncRead + Send + Unpin + 'static, NetError> {
         at.set(Step::Connect);
         self.ask(|done| Command::Connect { peer, done }).await?;
+        if let Some(places) = self.shared().places(&peer) {
+            places.pace().await;
+        }
         at.set(Step::Answer);
         let broken = |detail: String| NetError::Broken { peer, detail };
         let mut control = self.inner.control.clone();

@@ -54,7 +54,8 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
         .ok_or_else(|| Refusal::new("key-file").with("path", "keys/transport.key"))?;
     let opened = tokio::task::spawn_blocking(move || Node::open(home)).await;
     let node = Arc::new(opened.map_err(|e| Refusal::new("internal").with("cause", e))??);
-    let config = NetConfig { transport_seed, listen, external, limits: Limits::default() };
+    let (relay, relays) = (node.home.config.net.relay, node.home.config.relays().unwrap_or_default());
+    let config = NetConfig { transport_seed, listen, external, relay, relays, limits: Limits::default() };
     let net = Net::start(config, Exchange(node.clone()))
         .await
         .map_err(|e| Refusal::new(e.code()).with("cause", &e))?;

@@ -5,12 +5,15 @@
 //! another writer are decided again from the new state; nothing is ever half written.
 
 pub mod copy;
+pub mod doctor;
 pub mod exchange;
+mod greet;
 pub mod import;
 pub mod notes;
 pub mod outbox;
 pub mod peers;
 pub mod proofs;
+pub mod reach;
 pub mod records;
 pub mod recovery;
 pub mod refusal;
@@ -56,11 +59,15 @@ pub struct Node {
     /// Its home.
     pub home: Home,
     store: Arc<dyn Store>,
+    /// The same store where it is the embedded engine, which can be checked as a whole.
+    embedded: std::sync::OnceLock<Arc<SledStore>>,
     signer: SoftSigner,
     vault: ProfileVault,
     pub(crate) life: RwLock<Life>,
     pub(crate) fenced: AtomicBool,
     members: RwLock<Known>,
+    /// Held from reading the stored peers to showing them, so that an older reading never comes last.
+    reloading: Mutex<()>,
     cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
     counters: Mutex<BTreeMap<&'static str, u64>>,
     /// Held while a backup is made: one at a time.
@@ -90,7 +97,11 @@ impl Node {
         let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())
             .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
-        Self::with_store(home, Arc::new(store))
+        let store = Arc::new(store);
+        let node = Self::with_store(home, store.clone())?;
+        // Set once: the node was made a moment ago.
+        let _ = node.embedded.set(store);
+        Ok(node)
     }
 
     /// Opens the office on a given store.
@@ -106,11 +117,13 @@ impl Node {
         let node = Self {
             home,
             store,
+            embedded: std::sync::OnceLock::new(),
             signer,
             vault,
             life: RwLock::new(life),
             fenced: AtomicBool::new(fenced),
             members: RwLock::default(),
+            reloading: Mutex::default(),
             cache: Mutex::default(),
             counters: Mutex::default(),
             backup: Mutex::default(),
@@ -120,6 +133,11 @@ impl Node {
         };
         node.reload_members()?;
         Ok(node)
+    }
+
+    /// The embedded engine, where the office runs on it.
+    pub(crate) fn embedded(&self) -> Option<Arc<SledStore>> {
+        self.embedded.get().cloned()
     }
 
     /// The rule profile in force.
@@ -147,6 +165,7 @@ impl Node {
     }
 
     pub(crate) fn reload_members(&self) -> Result<(), Refusal> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let members = peers::load_members(self)?;
         let (default, named) = self.home.config.policies()?;
         let policies = members

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub mod measure;
 pub mod sled;
 
-pub use sled::{Health, Options, SledStore};
+pub use sled::{Checked, Health, Options, SledStore};
 
 /// Why a store could not be opened. Each message names what to do.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,14 @@ pub enum OpenError {
         /// What the engine said.
         why: String,
     },
+    /// The engine opened the store, but not all that was written is there.
+    #[error("store {path} has lost records: {why}; restore the last backup into an empty folder")]
+    Lost {
+        /// The folder of the store.
+        path: PathBuf,
+        /// What is missing, without any record's content.
+        why: String,
+    },
 }
 
 impl OpenError {
@@ -63,6 +71,7 @@ impl OpenError {
             Self::Full { .. } => "store-full",
             Self::Io { .. } => "store-io",
             Self::Damaged { .. } => "store-damaged",
+            Self::Lost { .. } => "store-lost",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, OutboxKind};
 use crate::policy::{Already, Verdict};
+use crate::recovery::learn;
 use crate::register::custodian_key;
 use crate::statement::{Attestation, Body, Correction, Outcome, Receipt, Statement};
 use crate::store::{Batch, Expect, Put, Read};
@@ -42,7 +43,12 @@ pub fn receive(
     let id = message.dossier;
     match ledger::head_record(books, id)?.map(|r| r.custody) {
         Some(Custody::Open(node)) if node == *office.me => {}
+        // It left here, but a peer has given it back since the backup: it is on its way.
+        Some(Custody::Sealed { .. }) if learn::comes_back(books, id)? => {
+            return Ok(Decision::answer(Answer::Busy));
+        }
         Some(Custody::Sealed { next, .. }) => return moved(office, books, &statement, message, &next),
+        None if learn::comes_back(books, id)? => return Ok(Decision::answer(Answer::Busy)),
         _ => return Ok(Decision::refused("dossier-unknown")),
     }
     let dossier = books.dossier(id, office.profile)?.ok_or(DecideError::Rule("dossier-unknown"))?;

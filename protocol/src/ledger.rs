@@ -42,7 +42,7 @@ pub enum LedgerError {
     /// What this node did not sign was destroyed 90 days after the dossier moved away.
     #[error("the dossier {0} moved away and its rest was destroyed here")]
     Destroyed(DossierId),
-    /// The chain names a statement that is not stored, or the head does not match.
+    /// The chain names a statement that is not stored or not the one named, or the head differs.
     #[error("the stored chain of {0} is not whole")]
     NotWhole(DossierId),
 }
@@ -188,14 +188,19 @@ pub fn whole_record(
     }
 }
 
-/// A statement's bytes, whether in a chain or not.
+/// A statement's bytes, whether in a chain or not; never those of another id, for an id is the
+/// hash of its statement.
 pub fn statement(
     read: &(impl Read + ?Sized),
     dossier: DossierId,
     id: StatementId,
 ) -> Result<Option<Vec<u8>>, LedgerError> {
     let key = statement_key(dossier, id);
-    Ok(read.get(key.table, &key.key)?)
+    let bytes = read.get(key.table, &key.key)?;
+    if bytes.as_deref().is_some_and(|bytes| crate::statement::id_of(bytes) != id) {
+        return Err(LedgerError::NotWhole(dossier));
+    }
+    Ok(bytes)
 }
 
 /// The statement bytes of a chain from `from` on, at most `limit`.
@@ -214,11 +219,7 @@ pub fn chain(
             return Err(whole);
         }
         let Ok(id) = <[u8; 32]>::try_from(value) else { return Err(whole) };
-        let bytes = statement(read, dossier, StatementId(id))?.ok_or(whole)?;
-        if crate::statement::id_of(&bytes).0 != id {
-            return Err(LedgerError::NotWhole(dossier));
-        }
-        out.push(bytes);
+        out.push(statement(read, dossier, StatementId(id))?.ok_or(whole)?);
     }
     Ok(out)
 }
@@ -328,5 +329,27 @@ impl<'p> Appender<'p> {
         });
         set(&mut self.batch, key, HeadRecord::of(&self.dossier, self.profile).encode());
         (self.batch, self.dossier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::{Oracle, Store as _};
+
+    #[test]
+    fn bytes_under_an_id_that_is_not_their_hash_are_never_given_out() {
+        let store = Oracle::new();
+        let dossier = DossierId([7; 16]);
+        let id = crate::statement::id_of(b"right");
+        for (bytes, right) in [(b"right", true), (b"wrong", false)] {
+            let mut batch = Batch::new();
+            set(&mut batch, statement_key(dossier, id), bytes.to_vec());
+            store.commit(batch).unwrap();
+            let told = statement(&store, dossier, id);
+            assert_eq!(told.is_ok_and(|found| found.as_deref() == Some(bytes)), right);
+        }
     }
 }

@@ -136,6 +136,10 @@ pub fn record(
     custodian: &NodeName,
     attestation: Attestation,
 ) -> Result<Made, DecideError> {
+    // Also for a dossier held elsewhere: where it is may be among what was forgotten.
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
     if custodian != office.me {
         return record_away(office, books, fresh, dossier, custodian, attestation);
     }
@@ -259,6 +263,9 @@ fn change(
     target: StatementId,
     body: &Body,
 ) -> Result<Made, DecideError> {
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
     original(books, dossier, target, office)?;
     match giving::open(office, books, dossier) {
         Ok(mut appender) => {

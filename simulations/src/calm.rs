@@ -2,6 +2,7 @@
 //! that began must end.
 
 use yunling_protocol::custody::{Input, Side, Stage};
+use yunling_protocol::id::TransferId;
 use yunling_protocol::message::{Content, Message};
 use yunling_protocol::office::OutboxEntry;
 use yunling_protocol::store::{Read as _, SCAN_ITEMS_MAX, Table};
@@ -70,18 +71,20 @@ impl World {
         }
         for (at, t) in self.live_transfers() {
             match (t.side, t.stage) {
-                (Side::Giving, Stage::Requested) => {
-                    // A slip that was replaced meanwhile can never be approved: refused then.
-                    if self.submit(at, Work::Push(t.id, Input::Approve)).is_err() {
-                        let refuse = Input::Refuse { reason: "slip-replaced".into() };
-                        let _ = self.submit(at, Work::Push(t.id, refuse));
-                    }
-                }
+                (Side::Giving, Stage::Requested) => self.approve(at, t.id),
                 (Side::Taking, Stage::Attention) => {
                     let _ = self.submit(at, Work::Push(t.id, Input::Resume));
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A slip that was replaced meanwhile can never be approved: refused then.
+    fn approve(&mut self, at: usize, id: TransferId) {
+        if self.submit(at, Work::Push(id, Input::Approve)).is_err() {
+            let refuse = Input::Refuse { reason: "slip-replaced".into() };
+            let _ = self.submit(at, Work::Push(id, refuse));
         }
     }
 

@@ -248,10 +248,7 @@ fn route(node: &Node, office: &Office<'_>, message: &Message) -> Result<Decided,
         Content::Recovering { since, after } => {
             tell::answer(office, node, &PlainVault, message, *since, after)?
         }
-        Content::Known { after, items, next } => {
-            let next = next.as_ref();
-            learn::take(office, node, &PlainVault, &mut fresh, message, after, items, next)?
-        }
+        Content::Known { .. } => learn::take(office, node, &PlainVault, &mut fresh, message)?,
     };
     Ok(replied(decision))
 }

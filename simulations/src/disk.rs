@@ -53,7 +53,7 @@ impl<W> Disk<W> {
     }
 
     /// The next work whose time has come.
-    pub fn next(&mut self) -> Option<W> {
+    pub fn take_next(&mut self) -> Option<W> {
         self.waiting.pop_front()
     }
 

@@ -103,7 +103,12 @@ impl Work {
 
 /// The first bytes of an id.
 pub fn short(id: &[u8]) -> String {
-    id.iter().take(3).map(|b| format!("{b:02x}")).collect()
+    use std::fmt::Write as _;
+    id.iter().take(3).fold(String::new(), |mut out, b| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{b:02x}");
+        out
+    })
 }
 
 /// An answer in a few words.

@@ -50,7 +50,7 @@ impl World {
         if self.faults.restore > 0 {
             // Without a backup nothing is restored: each node makes one or two at some time.
             for at in 0..self.nodes.len() {
-                for _ in 0..1 + self.dice.below(2) {
+                for _ in 0..=self.dice.below(2) {
                     let after = self.dice.below(HOSTILE_MS * 2 / 3);
                     self.schedule(after, Event::Backup(at));
                 }

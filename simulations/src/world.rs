@@ -121,8 +121,7 @@ impl World {
         let strangers = (nodes > 2 && dice.chance(300)).then(|| (dice.index(nodes), dice.index(nodes)));
         let knows = |at: usize| -> Vec<usize> {
             let strange = |other: usize| {
-                strangers
-                    .is_some_and(|(a, b)| a != b && (at, other) == (a, b) || (other, at) == (a, b) && a != b)
+                strangers.is_some_and(|(a, b)| a != b && [(a, b), (b, a)].contains(&(at, other)))
             };
             (0..nodes).filter(|other| !strange(*other)).collect()
         };
@@ -300,7 +299,7 @@ impl World {
     }
 
     fn written(&mut self, at: usize) {
-        if let Some(job) = self.nodes[at].disk.next() {
+        if let Some(job) = self.nodes[at].disk.take_next() {
             self.write(at, job);
         }
     }

@@ -62,6 +62,20 @@ fn command() -> Command {
     command
 }
 
+/// The same command in a network namespace.
+fn command_in(namespace: &str, inner: &Command) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(inner.get_program()).args(inner.get_args());
+    for (key, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
 fn output(command: &mut Command) -> (i32, Value) {
     let done = command.output().unwrap_or_else(|e| panic!("yunling does not start: {e}"));
     let code = done.status.code().unwrap_or_else(|| panic!("yunling ended by {}", done.status));
@@ -116,6 +130,14 @@ pub struct Plan {
     pub external: Option<String>,
     /// `YUNLING_CLOCK` of its processes, `init` too: its keys begin then.
     pub clock: Option<String>,
+    /// Network namespace of its process; none: that of the test.
+    pub namespace: Option<String>,
+    /// Listen addresses, instead of a port on loopback.
+    pub listen: Vec<String>,
+    /// Serves as a relay.
+    pub relay: bool,
+    /// Relays it names.
+    pub relays: Vec<String>,
 }
 
 /// One office.
@@ -188,11 +210,28 @@ impl Office {
         if !self.plan.tcp_only {
             listen = format!("\"/ip4/127.0.0.1/udp/{}/quic-v1\", {listen}", self.port);
         }
+        let quoted = |all: &[String]| all.iter().map(|a| format!("\"{a}\"")).collect::<Vec<_>>().join(", ");
+        if !self.plan.listen.is_empty() {
+            listen = quoted(&self.plan.listen);
+        }
         text = replace_list(&text, "listen", &listen);
+        text = replace_list(&text, "relays", &quoted(&self.plan.relays));
+        if self.plan.relay {
+            text = text.replace("\nrelay = false", "\nrelay = true");
+        }
         if let Some(external) = &self.plan.external {
             text = replace_list(&text, "external", &format!("\"{external}\""));
         }
         std::fs::write(&file, text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    }
+
+    /// Gives the stopped office another port, as a move to another machine does.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn move_port(&mut self) {
+        self.port = free_port();
+        self.configure();
     }
 
     /// Starts the process and waits until it answers.
@@ -205,6 +244,10 @@ impl Office {
         let log = File::options().create(true).append(true).open(&log);
         let log = log.unwrap_or_else(|e| panic!("log of {}: {e}", self.name));
         let mut command = self.at_home();
+        if let Some(namespace) = &self.plan.namespace {
+            // Becomes the node itself, so that its id is that of the process started here.
+            command = command_in(namespace, &command);
+        }
         command.arg("run").stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap_or_else(|e| panic!("{} does not start: {e}", self.name)));
         until(&format!("start of {}", self.name), || {
@@ -214,6 +257,14 @@ impl Office {
             }
             (self.json(&["status"]).0 == 0).then_some(())
         });
+    }
+
+    /// Resident memory of its process in KiB.
+    pub fn rss_kib(&self) -> Option<u64> {
+        let pid = self.child.as_ref()?.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").trim().parse().ok()
     }
 
     /// Last lines of its log.
@@ -334,7 +385,8 @@ impl Office {
     /// When it cannot tell.
     pub fn is_custodian(&self, dossier: &str) -> bool {
         let (code, value) = self.json(&["dossier", "show", dossier]);
-        assert!(code == 0 || value["error"]["code"] == "dossier-unknown", "{}: {value}", self.name);
+        let away = ["dossier-unknown", "dossier-moved"].map(|code| value["error"]["code"] == code);
+        assert!(code == 0 || away.contains(&true), "{}: {value}", self.name);
         value["custody"] == format!("held:{}", self.name)
     }
 

@@ -7,6 +7,8 @@ mod backups;
 mod cuts;
 #[path = "e2e/demo.rs"]
 mod demo;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/imports.rs"]
 mod imports;
 #[path = "e2e/kills.rs"]
@@ -15,3 +17,7 @@ mod kills;
 mod moves;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/restoring.rs"]
+mod restoring;
+#[path = "e2e/soak.rs"]
+mod soak;

@@ -19,8 +19,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "NAME")]
         without: Vec<String>,
         /// Why, for the record.
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[arg(long = "reason", value_name = "TEXT")]
+        why: String,
     },
 }
 
@@ -28,8 +28,8 @@ pub(crate) enum Verb {
 pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
     match verb {
         Verb::Show {} => show(context).await,
-        Verb::Lift { without, reason } => {
-            let body = json!({ "without": without, "reason": reason });
+        Verb::Lift { without, why } => {
+            let body = json!({ "without": without, "reason": why });
             let answer = context.call("recovery/lift", body).await?;
             context.out.object(&answer);
             context.out.say("recovery-lifted", &fields([("missing", names(&answer, "missing"))]));

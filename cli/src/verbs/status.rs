@@ -24,6 +24,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("seconds", number(&answer, "outbox_oldest_seconds")),
     ]);
     let store = fields([("state", text(&answer, "store")), ("free", text(&answer, "free_mib"))]);
+    let reach = answer.get("reach").unwrap_or(&serde_json::Value::Null);
     out.pairs(&[
         ("node", format!("{} ({})", text(&answer, title), text(&answer, "name"))),
         ("trial", if flag(&answer, "trial") { out.words.word("word-trial") } else { String::new() }),
@@ -31,12 +32,14 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("version", text(&answer, "version")),
         ("generation", text(&answer, "generation")),
         ("listen", text(&answer, "listen")),
+        ("reach", reach_sentence(out, reach)),
         ("peers", out.words.say("status-peers", &peers)),
         ("volunteers", text(&answer, "volunteers")),
         ("outbox", out.words.say("status-outbox", &outbox)),
         ("transfers-open", text(&answer, "transfers_open")),
         ("held", text(&answer, "held")),
         ("store", out.words.say("status-store", &store)),
+        ("recovery", recovery(out, &answer["recovery"])),
         ("backup", backup(out, &answer["backup"])),
         ("backup-copy", copy(out, &answer["backup"]["copy"])),
     ]);
@@ -48,6 +51,19 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Yes)
+}
+
+/// The fence, and what a restore cost; nothing on a node that never needed either.
+fn recovery(out: &Output, recovery: &Value) -> String {
+    let names: Vec<&str> = crate::show::list(recovery, "missing").iter().filter_map(Value::as_str).collect();
+    if flag(recovery, "fenced") {
+        return out.words.say("recovery-short", &fields([("missing", names.join(" "))]));
+    }
+    let (entries, dossiers) = (number(recovery, "lost_entries"), number(recovery, "lost_dossiers"));
+    if entries + dossiers == 0 {
+        return String::new();
+    }
+    out.words.say("recovery-short-lost", &fields([("entries", entries), ("dossiers", dossiers)]))
 }
 
 /// Age of the newest backup, and why the last run failed.
@@ -76,4 +92,11 @@ fn told(out: &Output, age: Option<i64>, failure: &str) -> String {
         return age;
     }
     out.words.say("status-backup-failed", &fields([("age", age.as_str()), ("code", failure)]))
+}
+
+/// How others reach the node, in one sentence.
+fn reach_sentence(out: &Output, reach: &serde_json::Value) -> String {
+    let key = format!("status-reach-{}", text(reach, "state"));
+    let known = fields([("relays", text(reach, "relays")), ("ports", text(reach, "ports"))]);
+    if out.words.has(&key) { out.words.say(&key, &known) } else { text(reach, "state") }
 }

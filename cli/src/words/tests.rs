@@ -112,6 +112,41 @@ fn every_value_named_where_a_refusal_is_made_is_said_and_none_is_missing() {
     assert!(lacking.is_empty(), "words that need values not given there: {lacking:#?}");
 }
 
+/// What stands in quotes right after `before` in a source file of the node.
+fn quoted_after(file: &str, before: &[&str]) -> BTreeSet<String> {
+    let all = sites::all_sources();
+    let (_, source) = all.iter().find(|(path, _)| path.ends_with(file)).expect("source file");
+    let found = before.iter().flat_map(|before| source.split(before).skip(1));
+    found.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_check_of_the_doctor_has_its_words_and_values_and_no_word_is_without_a_check() {
+    let files = ["service/doctor.rs", "service/doctor/upkeep.rs"];
+    let makers = ["Check::ok(\"", "Check::warn(\"", "Check::fail(\"", "=> \"", "=> Check::fail(\""];
+    let codes: BTreeSet<String> = files.iter().flat_map(|file| quoted_after(file, &makers)).collect();
+    assert!(codes.len() > 20, "the source was read: {codes:?}");
+    let mut values: BTreeSet<String> =
+        files.iter().flat_map(|file| quoted_after(file, &[".with(\""])).collect();
+    values.insert("reason".to_owned());
+    let texts = texts(Lang::Zh);
+    let said: BTreeSet<String> =
+        texts.keys().filter_map(|key| key.strip_prefix("doctor-")).map(str::to_owned).collect();
+    let shape = ["line", "summary"].map(str::to_owned);
+    assert_eq!(said, codes.iter().cloned().chain(shape.clone()).collect());
+    for (key, texts) in
+        texts.iter().filter(|(key, _)| key.strip_prefix("doctor-").is_some_and(|c| codes.contains(c)))
+    {
+        assert!(texts[0].1.is_subset(&values), "{key} needs values that no check gives: {texts:?}");
+    }
+    for state in quoted_after("service/reach.rs", &["=> \""]) {
+        assert!(texts.contains_key(&format!("status-reach-{state}")), "{state}");
+    }
+    for level in ["ok", "warn", "fail"] {
+        assert!(texts.contains_key(&format!("word-level-{level}")), "{level}");
+    }
+}
+
 #[test]
 fn a_code_is_said_with_the_values_it_has() {
     for (lang, named, bare) in [

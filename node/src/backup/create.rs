@@ -186,7 +186,7 @@ impl Node {
         let (mut file, bytes, hash) = encrypted.finish().map_err(&io)?.finish();
         let passphrase = matches!(lock, Lock::Passphrase(_));
         let manifest = self.manifest(made_at, parts, bytes, hash, passphrase)?;
-        let signer = self.home.keys.signer(Role::Statement).ok_or_else(|| Refusal::new("key-file"))?;
+        let signer = self.home.keys.signer(Role::Statement).ok_or_else(no_statement_key)?;
         let signed = manifest.sign(&signer).map_err(|e| Refusal::new("internal").with("cause", e))?;
         let tail = [&signed[..], &(signed.len() as u32).to_be_bytes(), END_MARK].concat();
         file.write_all(&tail).and_then(|()| file.sync_all()).map_err(&io)?;
@@ -201,7 +201,7 @@ impl Node {
         hash: [u8; 32],
         passphrase: bool,
     ) -> Result<Manifest, Refusal> {
-        let signer = self.home.keys.signer(Role::Statement).ok_or_else(|| Refusal::new("key-file"))?;
+        let signer = self.home.keys.signer(Role::Statement).ok_or_else(no_statement_key)?;
         Ok(Manifest {
             node: self.home.name.clone(),
             division: self.home.config.node.division.clone(),
@@ -237,4 +237,8 @@ fn files(home: &Home) -> Result<HomeFiles, Refusal> {
     let profile = home.config.store.profile_key.clone().unwrap_or_else(|| keys.join(PROFILE_FILE));
     out.push((format!("{KEYS}/{PROFILE_FILE}"), read(&profile)?));
     Ok(out)
+}
+
+fn no_statement_key() -> Refusal {
+    Refusal::new("key-file").with("path", "keys/statement.key")
 }

@@ -315,6 +315,7 @@ fn write_store(
         let (number, key) = raw.split_first().ok_or_else(|| damaged(folder, PART_STORE))?;
         let table = Table::from_number(*number).ok_or_else(|| {
             Refusal::new("backup-newer")
+                .with("path", folder.display())
                 .with("version", format!("table {number}"))
                 .with("known", Table::ALL.len())
         })?;

@@ -1,27 +1,29 @@
 //! The libp2p stack of a node: transports, and behaviours in an order where those that refuse come
 //! first, so that a peer that is turned away costs nothing behind them. Built once, at start.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder,
     allow_block_list::{self, AllowedPeers},
+    autonat,
     connection_limits::{self, ConnectionLimits},
-    dns, gossipsub, identify, identity, memory_connection_limits, noise, ping, request_response,
-    swarm::NetworkBehaviour,
-    tcp, yamux,
+    dcutr, gossipsub, identify, identity, memory_connection_limits, ping, request_response,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use super::{
     codec::{Codec, RPC_PROTOCOL},
     error::NetError,
+    half_open,
     limits::{
-        CONNECTIONS_IN_MAX, CONNECTIONS_OUT_MAX, CONNECTIONS_PENDING_IN_MAX, CONNECTIONS_PENDING_OUT_MAX,
-        CONNECTIONS_PER_PEER_MAX, CONNECTIONS_TOTAL_MAX, DIAL_TIMEOUT, IDLE_TIMEOUT, MEMORY_SHARE_MAX,
-        NOTICE_BYTES_MAX, NOTICE_ENVELOPE_BYTES, PING_INTERVAL, PING_TIMEOUT, QUIC_CONNECTION_WINDOW_BYTES,
-        QUIC_IDLE_TIMEOUT_MS, QUIC_KEEP_ALIVE, QUIC_STREAM_WINDOW_BYTES, REQUEST_STREAMS_PER_CONNECTION_MAX,
-        TCP_STREAMS_PER_CONNECTION_MAX,
+        CONNECTIONS_IN_MAX, CONNECTIONS_OUT_MAX, CONNECTIONS_PENDING_IN_MAX,
+        CONNECTIONS_PENDING_IN_PER_ADDRESS_MAX, CONNECTIONS_PENDING_OUT_MAX, CONNECTIONS_PER_PEER_MAX,
+        CONNECTIONS_TOTAL_MAX, DIAL_TIMEOUT, IDLE_TIMEOUT, MEMORY_SHARE_MAX, NOTICE_BYTES_MAX,
+        NOTICE_ENVELOPE_BYTES, PING_INTERVAL, PING_TIMEOUT, REQUEST_STREAMS_PER_CONNECTION_MAX,
     },
+    meter::Meter,
+    relay, transport,
 };
 
 /// Topic of announcements.
@@ -39,6 +41,8 @@ pub(super) type Gossip =
 pub(super) struct Behaviour {
     /// Refuses every peer that is not a member: nothing below ever sees a stranger.
     pub(super) allowed: allow_block_list::Behaviour<AllowedPeers>,
+    /// Refuses half-open connections beyond the share of one address.
+    pub(super) half_open: half_open::Behaviour,
     /// Refuses what exceeds the numbers in `limits`: a member gone wild cannot take all places.
     pub(super) limits: connection_limits::Behaviour,
     /// Refuses new connections when memory is short: work in progress is worth more.
@@ -51,6 +55,16 @@ pub(super) struct Behaviour {
     pub(super) rpc: request_response::Behaviour<Codec>,
     /// Bulk streams.
     pub(super) bulk: libp2p_stream::Behaviour,
+    /// Circuits through relays, to others and from them.
+    pub(super) circuits: libp2p::relay::client::Behaviour,
+    /// Carries circuits between members, where the operator has said so.
+    pub(super) relay: Toggle<libp2p::relay::Behaviour>,
+    /// Looks for a direct way once a circuit stands.
+    pub(super) direct: dcutr::Behaviour,
+    /// Asks relays whether this node can be reached without them.
+    pub(super) reachability: Toggle<autonat::v2::client::Behaviour>,
+    /// Answers that question for others, where this node is a relay.
+    pub(super) dial_back: Toggle<autonat::v2::server::Behaviour>,
     /// Announcements; last, since losing one is healed by pulling.
     pub(super) gossip: Gossip,
 }
@@ -60,66 +74,46 @@ pub(super) fn notice_topic() -> gossipsub::IdentTopic {
     gossipsub::IdentTopic::new(NOTICE_TOPIC)
 }
 
-fn tcp_streams() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(TCP_STREAMS_PER_CONNECTION_MAX);
-    config
+pub(super) fn setup(error: impl std::fmt::Display) -> NetError {
+    NetError::Setup { detail: error.to_string() }
 }
 
-fn setup(error: impl std::fmt::Display) -> NetError {
-    NetError::Setup { detail: error.to_string() }
+/// Which parts of a relay this node plays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roles {
+    /// Serves as a relay, and tests for others whether they can be reached.
+    pub(super) relay: bool,
+    /// Names relays, so it wants to know whether it can be reached without one.
+    pub(super) behind: bool,
 }
 
 /// Builds the stack. Must be called inside a tokio runtime.
 pub(super) fn build(
     key: &identity::Keypair,
     request_timeout: Duration,
+    roles: Roles,
+    meter: &Arc<Meter>,
 ) -> Result<Swarm<Behaviour>, NetError> {
-    let behaviour = |key: &identity::Keypair| {
-        behaviour(key, request_timeout)
-            .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
-    };
-    let transport = || -> Result<_, NetError> {
-        Ok(SwarmBuilder::with_existing_identity(key.clone())
-            .with_tokio()
-            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, tcp_streams)
-            .map_err(setup)?
-            .with_quic_config(|mut quic| {
-                quic.keep_alive_interval = QUIC_KEEP_ALIVE;
-                quic.max_idle_timeout = QUIC_IDLE_TIMEOUT_MS;
-                quic.handshake_timeout = DIAL_TIMEOUT;
-                quic.max_stream_data = QUIC_STREAM_WINDOW_BYTES;
-                quic.max_connection_data = QUIC_CONNECTION_WINDOW_BYTES;
-                quic
-            }))
-    };
-    let config =
-        |config: libp2p::swarm::Config| config.with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial();
-    // A machine without a usable /etc/resolv.conf still reaches peers by number; host names then
-    // fail at the step "resolve", where the operator looks.
-    let swarm = match transport()?.with_dns() {
-        Ok(builder) => builder
-            .with_behaviour(behaviour)
-            .map_err(setup)?
-            .with_swarm_config(config)
-            .with_connection_timeout(DIAL_TIMEOUT)
-            .build(),
-        Err(error) => {
-            tracing::warn!(%error, "host names of peers cannot be resolved");
-            let nowhere = dns::ResolverConfig::from_parts(None, Vec::new(), Vec::new());
-            transport()?
-                .with_dns_config(nowhere, dns::ResolverOpts::default())
-                .with_behaviour(behaviour)
-                .map_err(setup)?
-                .with_swarm_config(config)
-                .with_connection_timeout(DIAL_TIMEOUT)
-                .build()
-        }
-    };
+    let (transport, circuits) = transport::build(key, meter)?;
+    let behaviour = behaviour(key, request_timeout, roles, circuits)?;
+    let swarm = SwarmBuilder::with_existing_identity(key.clone())
+        .with_tokio()
+        .with_other_transport(|_| transport)
+        .map_err(setup)?
+        .with_behaviour(|_| behaviour)
+        .map_err(setup)?
+        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial())
+        .with_connection_timeout(DIAL_TIMEOUT)
+        .build();
     Ok(swarm)
 }
 
-fn behaviour(key: &identity::Keypair, request_timeout: Duration) -> Result<Behaviour, NetError> {
+fn behaviour(
+    key: &identity::Keypair,
+    request_timeout: Duration,
+    roles: Roles,
+    circuits: libp2p::relay::client::Behaviour,
+) -> Result<Behaviour, NetError> {
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(CONNECTIONS_PENDING_IN_MAX))
         .with_max_pending_outgoing(Some(CONNECTIONS_PENDING_OUT_MAX))
@@ -141,14 +135,23 @@ fn behaviour(key: &identity::Keypair, request_timeout: Duration) -> Result<Behav
         .with_request_timeout(request_timeout)
         .with_max_concurrent_streams(REQUEST_STREAMS_PER_CONNECTION_MAX);
     let rpc_protocol = (StreamProtocol::new(RPC_PROTOCOL), request_response::ProtocolSupport::Full);
+    let own = key.public().to_peer_id();
     Ok(Behaviour {
         allowed: allow_block_list::Behaviour::default(),
+        half_open: half_open::Behaviour::new(CONNECTIONS_PENDING_IN_PER_ADDRESS_MAX),
         limits: connection_limits::Behaviour::new(limits),
         memory: memory_connection_limits::Behaviour::with_max_percentage(MEMORY_SHARE_MAX),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
         rpc: request_response::Behaviour::new([rpc_protocol], rpc),
         bulk: libp2p_stream::Behaviour::new(),
+        circuits,
+        relay: roles.relay.then(|| relay::server(own)).into(),
+        direct: dcutr::Behaviour::new(own),
+        // The library's own numbers: ten addresses at most, looked at every five seconds, each asked for
+        // until it is known.
+        reachability: roles.behind.then(autonat::v2::client::Behaviour::default).into(),
+        dial_back: roles.relay.then(autonat::v2::server::Behaviour::default).into(),
         gossip: gossip(key)?,
     })
 }

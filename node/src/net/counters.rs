@@ -62,6 +62,14 @@ counters! {
     NoticesReceived => "notices_received",
     /// Announcements ignored: the signer is unknown, or too many came at once.
     NoticesIgnored => "notices_ignored",
+    /// Places given to members by this relay, renewals not counted.
+    RelayReservations => "relay_reservations",
+    /// Circuits opened through this relay.
+    RelayCircuits => "relay_circuits",
+    /// Places and circuits this relay refused.
+    RelayRefused => "relay_refused",
+    /// Peers cut off for a while because they flooded this node.
+    PeersCut => "peers_cut",
 }
 
 /// The live counters.

@@ -25,6 +25,10 @@ pub enum Transport {
     Quic,
     /// TCP with noise and yamux.
     Tcp,
+    /// WebSocket over TCP, where nothing but port 443 is open.
+    WebSocket,
+    /// A circuit through a relay.
+    Relay,
     /// Anything else; this version dials no such address.
     Other,
 }
@@ -35,8 +39,9 @@ impl Transport {
         let mut transport = Self::Other;
         for protocol in address {
             match protocol {
-                Protocol::QuicV1 => return Self::Quic,
-                Protocol::Ws(_) | Protocol::Wss(_) | Protocol::P2pCircuit => return Self::Other,
+                Protocol::P2pCircuit => return Self::Relay,
+                Protocol::QuicV1 => transport = Self::Quic,
+                Protocol::Ws(_) | Protocol::Wss(_) => transport = Self::WebSocket,
                 Protocol::Tcp(_) => transport = Self::Tcp,
                 _ => {}
             }
@@ -49,6 +54,8 @@ impl Transport {
         match self {
             Self::Quic => "quic",
             Self::Tcp => "tcp",
+            Self::WebSocket => "websocket",
+            Self::Relay => "relay",
             Self::Other => "other",
         }
     }
@@ -134,11 +141,19 @@ fn transport_error(failures: &[(Multiaddr, TransportError<std::io::Error>)]) -> 
     (furthest, details.join("; "))
 }
 
+/// How the library's relay client words its failures: the relay was reached and refused, or it was not
+/// reached, or is no accepted peer of this node.
+const RELAY_WORDINGS: [&str; 2] =
+    ["failed to connect to destination", "response from behaviour was canceled"];
+
 /// The step at which a transport failed. The library wraps its errors in types that cannot all be
 /// named, so the innermost system error decides, and after it the wording; a test holds the wordings.
 fn step_of(error: &std::io::Error) -> Step {
     use std::io::ErrorKind as Kind;
     let chain = texts(error).join(" / ").to_lowercase();
+    if RELAY_WORDINGS.iter().any(|wording| chain.contains(wording)) {
+        return Step::Relay;
+    }
     if chain.contains("dns") || chain.contains("resolv") || chain.contains("no records found") {
         return Step::Resolve;
     }
@@ -178,6 +193,11 @@ fn texts(error: &std::io::Error) -> Vec<String> {
     texts
 }
 
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &std::io::Error) -> String {
+    shortened(&texts(error).join(": "))
+}
+
 fn innermost(error: &std::io::Error) -> String {
     texts(error).pop().unwrap_or_default()
 }
@@ -208,7 +228,13 @@ mod tests {
         for (text, transport) in [
             ("/ip4/192.0.2.1/udp/7440/quic-v1", Transport::Quic),
             ("/dns/node.example/tcp/7440", Transport::Tcp),
-            ("/dns/node.example/tcp/443/wss", Transport::Other),
+            ("/dns/node.example/tcp/443/wss", Transport::WebSocket),
+            ("/ip4/192.0.2.1/tcp/443/ws", Transport::WebSocket),
+            (
+                &format!("/ip4/192.0.2.1/udp/7440/quic-v1/p2p/{}/p2p-circuit", PeerId::random()),
+                Transport::Relay,
+            ),
+            ("/memory/1", Transport::Other),
         ] {
             assert_eq!(Transport::of(&text.parse().unwrap()), transport);
         }

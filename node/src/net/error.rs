@@ -16,6 +16,8 @@ pub enum Step {
     Resolve,
     /// Reaching the port: nobody answers there, or a firewall is in between.
     Connect,
+    /// Getting from the relay to the peer: the relay refuses, or the peer holds no place there.
+    Relay,
     /// Agreeing on encryption: something answers, but it is no node.
     Handshake,
     /// Showing who is there: a node answers, but with another key.
@@ -34,6 +36,7 @@ impl Step {
             Self::Addresses => "addresses",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Relay => "relay",
             Self::Handshake => "handshake",
             Self::Identity => "identity",
             Self::Limits => "limits",
@@ -56,6 +59,14 @@ pub enum NetError {
     Refused {
         /// The peer dialled.
         peer: PeerId,
+    },
+    /// This node has cut the peer off for a while, because it flooded this node.
+    #[error("peer {peer} is cut off for {seconds} s more, because it flooded this node")]
+    CutOff {
+        /// The peer asked for.
+        peer: PeerId,
+        /// Time left, seconds.
+        seconds: u64,
     },
     /// The connection was gone before anything was sent.
     #[error("not connected to peer {peer}")]
@@ -186,10 +197,12 @@ impl NetError {
         match self {
             Self::UnknownPeer { .. } => "net-unknown-peer",
             Self::Refused { .. } => "net-refused",
+            Self::CutOff { .. } => "net-cut-off",
             Self::NotConnected { .. } => "net-not-connected",
             Self::Dial { step, .. } => match step {
                 Step::Addresses => "net-dial-addresses",
                 Step::Resolve => "net-dial-resolve",
+                Step::Relay => "net-dial-relay",
                 Step::Handshake => "net-dial-handshake",
                 Step::Identity => "net-dial-identity",
                 Step::Limits => "net-dial-limits",

@@ -27,11 +27,17 @@ pub const PEERS_MAX: usize = 16_384;
 /// Addresses kept per peer: IPv4 and IPv6, QUIC and TCP, two sites, and as many again.
 pub const ADDRESSES_PER_PEER_MAX: usize = 16;
 
-/// Connections with one peer. Both sides may dial at once (2) and a connection test adds one or two.
-pub(super) const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// Connections with one peer. Both sides may dial at once (2), a connection test adds one or two, and
+/// beside them stand a circuit through a relay, the direct way found for it, and a dial-back that
+/// tests whether this node can be reached.
+pub(super) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 
 /// Connections that have not shown who they are yet. A flood of half-open handshakes ends here.
 pub(super) const CONNECTIONS_PENDING_IN_MAX: u32 = 128;
+
+/// Of these from one address: a fifth, so that a machine that opens and stays silent leaves room for all
+/// others. Offices that share an address and come back at once after an outage are let in in turn.
+pub(super) const CONNECTIONS_PENDING_IN_PER_ADDRESS_MAX: u32 = 24;
 
 /// Dials under way. Above it a dial fails at once and is tried again later.
 pub(super) const CONNECTIONS_PENDING_OUT_MAX: u32 = 128;
@@ -112,6 +118,89 @@ pub(super) const QUIC_CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// Streams of one TCP connection: requests, bulk streams and the small ones of the library.
 pub(super) const TCP_STREAMS_PER_CONNECTION_MAX: usize = 256;
 
+/// Largest WebSocket frame taken, bytes. What is inside are encrypted frames of at most 64 KiB, some
+/// of which the sender may join; the library's own limit of 256 MiB is memory a stranger could ask for.
+pub(super) const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Members that may hold a place at this relay: every office of a province, three times over.
+pub(super) const RELAY_RESERVATIONS_MAX: usize = 512;
+
+/// Places one member may hold: one, and one each for connections that it has lost without noticing.
+pub(super) const RELAY_RESERVATIONS_PER_PEER_MAX: usize = 4;
+
+/// How long a place is kept; the member renews it before. A member that has gone away is forgotten then.
+pub(super) const RELAY_RESERVATION: Duration = Duration::from_hours(1);
+
+/// Circuits through this relay at once: 64 offices behind it with 16 standing links each.
+pub(super) const RELAY_CIRCUITS_MAX: usize = 1_024;
+
+/// Circuits of one member, as either end: its standing links, and as many again on demand.
+pub(super) const RELAY_CIRCUITS_PER_PEER_MAX: usize = 64;
+
+/// How long a circuit may live. The library's 2 minutes would cut every long copy and every standing
+/// link; after a day the two ends meet anew, so that no circuit outlives a change of the members.
+pub(super) const RELAY_CIRCUIT: Duration = Duration::from_hours(24);
+
+/// Bytes one circuit may carry, both directions together. The library's 128 KiB would cut a dossier
+/// of a few hundred statements; a move of the largest dossier allowed is a hundred times smaller than
+/// this, and a member that takes the relay for a file store is cut. The next circuit begins at zero.
+pub(super) const RELAY_CIRCUIT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+
+/// Places asked for by one member, at once and then one in each [`RELAY_REFILL`]: a member that loses
+/// its line asks again every few seconds.
+pub(super) const RELAY_RESERVATIONS_BURST: u32 = 60;
+
+/// Circuits asked for by one member, at once and then one in each [`RELAY_REFILL`]: after a restart
+/// it asks for all its peers, and again for those that are away.
+pub(super) const RELAY_CIRCUITS_BURST: u32 = 240;
+
+/// Time in which one more ask of a member is free again.
+pub(super) const RELAY_REFILL: Duration = Duration::from_secs(2);
+
+/// Relays a node may name: two sites and a spare.
+pub const RELAYS_MAX: usize = 4;
+
+/// A circuit is closed this long after a direct connection to the same peer stands: what began on it
+/// in the first moments can end, and the relay is not used for what goes without it.
+pub(super) const CIRCUIT_GRACE: Duration = Duration::from_secs(10);
+
+/// Streams a peer may open at once before it is taken more slowly: several times what an honest node
+/// does after a long silence ([`STREAMS_OUT_BURST`]), library streams included.
+pub(super) const STREAMS_IN_BURST: u32 = 2_000;
+
+/// Streams a peer may open in a second, on all its connections: above [`STREAMS_OUT_PER_SECOND`] with
+/// room for the streams of the library, and no burden for this node.
+pub(super) const STREAMS_IN_PER_SECOND: u32 = 1_000;
+
+/// Requests and bulk streams this node opens to one peer at once without a pause.
+pub(super) const STREAMS_OUT_BURST: u32 = 500;
+
+/// Requests and bulk streams this node opens to one peer in a second. A peer writes each request to
+/// its disk; more than this it could not answer.
+pub(super) const STREAMS_OUT_PER_SECOND: u32 = 500;
+
+/// Strikes at which a peer is cut off. An honest node collects none.
+pub(super) const STRIKES_MAX: u32 = 2_000;
+
+/// Strikes forgotten in a second: a fault that shows now and then never adds up.
+pub(super) const STRIKES_FADE_PER_SECOND: u32 = 10;
+
+/// Strike of a stream beyond the rate.
+pub(super) const STRIKE_OVER_RATE: u32 = 1;
+
+/// Strike of a request or stream beyond the peer's places.
+pub(super) const STRIKE_BUSY: u32 = 5;
+
+/// Strike of a request that is not of the protocol, of a frame over the cap, or of one never finished.
+pub(super) const STRIKE_BAD: u32 = 20;
+
+/// Strike of a bulk stream that held a place until its timer ran out. An honest peer on a dead line
+/// lets its four ([`BULK_OUT_PER_PEER_MAX`]) run out every 30 s, which fades faster than it adds up.
+pub(super) const STRIKE_STALLED: u32 = 50;
+
+/// Longest a peer stays cut off, however often it comes back to the same.
+pub(super) const CUT_OFF_MAX: Duration = Duration::from_hours(1);
+
 /// How long a clean stop waits for connections to say goodbye.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -153,6 +242,8 @@ pub struct Limits {
     pub redial_first: Duration,
     /// Longest such pause. A peer that comes back dials by itself, so this can be long.
     pub redial_max: Duration,
+    /// How long a peer that flooded this node stays cut off; doubles each time, up to an hour.
+    pub cut_off: Duration,
 }
 
 impl Default for Limits {
@@ -165,6 +256,7 @@ impl Default for Limits {
             standing_links_max: 16,
             redial_first: Duration::from_secs(1),
             redial_max: Duration::from_mins(1),
+            cut_off: Duration::from_mins(5),
         }
     }
 }

@@ -68,10 +68,8 @@ impl Links {
     /// A dial failed, or the peer closed before any exchange: wait longer.
     pub(super) fn failed(&mut self, peer: &PeerId, now: Instant, jitter: u16) {
         if let Some(attempt) = self.standing.get_mut(peer) {
-            let doublings = attempt.failures.min(DOUBLINGS_MAX);
-            let pause = self.redial_first.saturating_mul(1 << doublings);
+            attempt.next = now + pause(self.redial_first, self.redial_max, attempt.failures, jitter);
             attempt.failures = attempt.failures.saturating_add(1);
-            attempt.next = now + jittered(pause.min(self.redial_max), jitter);
         }
     }
 
@@ -88,6 +86,12 @@ impl Links {
             attempt.next = now + jittered(self.redial_first, jitter);
         }
     }
+}
+
+/// The pause after so many failures: doubled for each, up to the bound, and spread.
+pub(super) fn pause(first: Duration, max: Duration, failures: u32, jitter: u16) -> Duration {
+    let pause = first.saturating_mul(1 << failures.min(DOUBLINGS_MAX));
+    jittered(pause.min(max), jitter)
 }
 
 /// Between half of `pause` and all of it.

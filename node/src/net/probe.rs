@@ -22,7 +22,8 @@ use super::{
 /// One step of a connection test.
 #[derive(Clone, Debug)]
 pub struct TestStep {
-    /// `addresses`, `resolve`, `tcp-port`, `tcp`, `quic`, `identity` or `echo`.
+    /// `addresses`, `resolve`, `tcp-port`, `quic`, `tcp`, `websocket`, `relay`, `identity`, `allow-list`,
+    /// `echo`, or `hello` where the service adds it.
     pub name: &'static str,
     /// The address tried, where the step has one.
     pub address: Option<String>,
@@ -35,6 +36,14 @@ pub struct TestStep {
     /// How long it took, milliseconds.
     pub millis: u64,
 }
+
+/// Kinds of ways, in the order in which their steps are shown.
+const KINDS: [(&str, Transport); 4] = [
+    ("quic", Transport::Quic),
+    ("tcp", Transport::Tcp),
+    ("websocket", Transport::WebSocket),
+    ("relay", Transport::Relay),
+];
 
 /// Collects steps, each timed from the end of the one before.
 struct Steps {
@@ -78,30 +87,26 @@ impl Net {
             steps.error("addresses", None, &NetError::UnknownPeer { peer });
             return steps.steps;
         };
-        let quic = of_kind(&addresses, Transport::Quic);
-        let tcp = of_kind(&addresses, Transport::Tcp);
-        if quic.is_empty() && tcp.is_empty() {
-            let error = "no QUIC or TCP address is known".to_owned();
+        let ways = KINDS.map(|(name, kind)| (name, of_kind(&addresses, kind)));
+        if ways.iter().all(|(_, addresses)| addresses.is_empty()) {
+            let error = "no address of a kind this node dials is known".to_owned();
             steps.push("addresses", None, Some("net-dial-addresses"), error);
             return steps.steps;
         }
-        let known = format!("{} QUIC, {} TCP", quic.len(), tcp.len());
-        steps.push("addresses", None, None, known);
-        for address in quic.iter().chain(&tcp) {
-            resolve(&mut steps, address).await;
-        }
+        let known: Vec<_> = ways.iter().map(|(name, all)| format!("{} {name}", all.len())).collect();
+        steps.push("addresses", None, None, known.join(", "));
+        // Each kind beside the others: one that is blocked takes its whole time.
+        let walks = ways.iter().map(|(name, addresses)| self.walk(name, peer, addresses));
         let mut reached = Vec::new();
-        for address in &quic {
-            self.probe(&mut steps, "quic", peer, address, &mut reached).await;
+        for (walked, connection) in futures::future::join_all(walks).await {
+            steps.steps.extend(walked.steps);
+            reached.extend(connection);
         }
-        for address in &tcp {
-            if tcp_port(&mut steps, address).await {
-                self.probe(&mut steps, "tcp", peer, address, &mut reached).await;
-            }
-        }
+        steps.began = Instant::now();
         if !reached.is_empty() {
-            let detail = format!("peer {peer} answers and knows this node");
+            let detail = format!("peer {peer} answers with its key");
             steps.push("identity", None, None, detail);
+            steps.push("allow-list", None, None, "the peer knows this node".to_owned());
             self.echo(&mut steps, peer).await;
         }
         for id in reached {
@@ -110,13 +115,35 @@ impl Net {
         steps.steps
     }
 
+    /// Tries the addresses of one kind; keeps the first connection that came about.
+    async fn walk(
+        &self,
+        name: &'static str,
+        peer: PeerId,
+        addresses: &[Multiaddr],
+    ) -> (Steps, Option<ConnectionId>) {
+        let mut steps = Steps { steps: Vec::new(), began: Instant::now() };
+        let mut kept = None;
+        for address in addresses {
+            resolve(&mut steps, address).await;
+        }
+        for address in addresses {
+            let over_tcp = matches!(Transport::of(address), Transport::Tcp | Transport::WebSocket);
+            if over_tcp && !tcp_port(&mut steps, address).await {
+                continue;
+            }
+            self.probe(&mut steps, name, peer, address, &mut kept).await;
+        }
+        (steps, kept)
+    }
+
     async fn probe(
         &self,
         steps: &mut Steps,
         name: &'static str,
         peer: PeerId,
         address: &Multiaddr,
-        reached: &mut Vec<ConnectionId>,
+        kept: &mut Option<ConnectionId>,
     ) {
         // Dial and first answer each have the same time.
         let limit = 2 * DIAL_TIMEOUT;
@@ -129,25 +156,26 @@ impl Net {
             Ok(id) => {
                 steps.push(name, Some(address), None, "connected".to_owned());
                 // One is kept for the echo; the peer allows only a few connections at once.
-                if reached.is_empty() {
-                    reached.push(id);
+                if kept.is_none() {
+                    *kept = Some(id);
                 } else {
                     let _ = self.send(Command::Close(id)).await;
                 }
             }
             Err(error) => {
-                let identity = matches!(
-                    error,
-                    NetError::Refused { .. }
-                        | NetError::Timeout { .. }
-                        | NetError::Dial { step: Step::Identity, .. }
-                );
-                if identity {
-                    steps.push(name, Some(address), None, "reached".to_owned());
-                    steps.error("identity", Some(address), &error);
-                } else {
-                    steps.error(name, Some(address), &error);
-                }
+                let failed = match error {
+                    NetError::Refused { .. } => {
+                        steps.push(name, Some(address), None, "reached".to_owned());
+                        steps.push("identity", Some(address), None, "the right key".to_owned());
+                        "allow-list"
+                    }
+                    NetError::Timeout { .. } | NetError::Dial { step: Step::Identity, .. } => {
+                        steps.push(name, Some(address), None, "reached".to_owned());
+                        "identity"
+                    }
+                    _ => name,
+                };
+                steps.error(failed, Some(address), &error);
             }
         }
     }

@@ -2,7 +2,10 @@
 //! gives it a task with a place on the peer's count, and lets the service decide what flows. Ends with
 //! the network task, and all its streams with it.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream};
@@ -13,15 +16,16 @@ use super::{
     Service,
     bulk::{Opening, ServeError, read_request, within, write_frames, write_opening},
     counters::Counter,
-    limits::{Limits, REQUEST_BYTES_MAX},
+    limits::{Limits, REQUEST_BYTES_MAX, STRIKE_BAD, STRIKE_BUSY, STRIKE_STALLED},
     shared::{Place, Shared},
-    task::guarded,
+    task::{LogBudget, guarded},
 };
 
 struct Bulk {
     service: Arc<dyn Service>,
     shared: Arc<Shared>,
     limits: Limits,
+    log: Mutex<LogBudget>,
 }
 
 /// Takes streams until the network stops.
@@ -31,7 +35,7 @@ pub(super) async fn serve_bulk(
     shared: Arc<Shared>,
     limits: Limits,
 ) {
-    let bulk = Arc::new(Bulk { service, shared, limits });
+    let bulk = Arc::new(Bulk { service, shared, limits, log: Mutex::default() });
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
@@ -47,10 +51,18 @@ pub(super) async fn serve_bulk(
 }
 
 impl Bulk {
+    /// A peer must not fill the disk; the counters go on counting.
+    fn may_log(&self) -> bool {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     async fn serve(&self, peer: PeerId, mut stream: Stream, place: Option<Place>) {
         let Some(place) = place else {
             self.shared.count(Counter::BulkBusy);
-            tracing::warn!(%peer, "too many bulk streams open for this peer; answered busy");
+            self.shared.meter.strike(&peer, STRIKE_BUSY);
+            if self.may_log() {
+                tracing::warn!(%peer, "too many bulk streams open for this peer; answered busy");
+            }
             let _ = timeout(self.limits.frame_timeout, turn_away(&mut stream)).await;
             return;
         };
@@ -61,7 +73,13 @@ impl Bulk {
             }
             Err(error) => {
                 self.shared.count(Counter::BulkServeFailed);
-                tracing::warn!(%peer, %error, "bulk stream stopped while being served");
+                if matches!(error, ServeError::Stalled(_)) {
+                    // It held a place for nothing; a bad line does so now and then, and that fades.
+                    self.shared.meter.strike(&peer, STRIKE_STALLED);
+                }
+                if self.may_log() {
+                    tracing::warn!(%peer, %error, "bulk stream stopped while being served");
+                }
             }
         }
         drop(place);
@@ -69,7 +87,12 @@ impl Bulk {
 
     async fn answer(&self, peer: PeerId, mut stream: Stream) -> Result<u64, ServeError> {
         let limit = self.limits.frame_timeout;
-        let request = within(limit, read_request(&mut stream)).await?;
+        let request = within(limit, read_request(&mut stream)).await.inspect_err(|error| {
+            // Too long or cut short: an honest peer's line breaks now and then. Stalls count in `serve`.
+            if !matches!(error, ServeError::Stalled(_)) {
+                self.shared.meter.strike(&peer, STRIKE_BAD);
+            }
+        })?;
         let service = self.service.clone();
         let work = async move { service.bulk(peer, request).await };
         let (opening, source) = match guarded(self.limits.service_timeout, work).await {

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
@@ -16,14 +16,17 @@ use super::{
     dial::Transport,
     limits::{
         AGENT_CHARS_MAX, BULK_IN_PER_PEER_MAX, BULK_IN_TOTAL_MAX, BULK_OUT_PER_PEER_MAX, NOTICES_IN_MAX,
-        REQUESTS_IN_PER_PEER_MAX, REQUESTS_IN_TOTAL_MAX, REQUESTS_OUT_PER_PEER_MAX,
+        REQUESTS_IN_PER_PEER_MAX, REQUESTS_IN_TOTAL_MAX, REQUESTS_OUT_PER_PEER_MAX, STREAMS_OUT_BURST,
+        STREAMS_OUT_PER_SECOND,
     },
+    meter::{Bucket, Meter},
 };
 
 /// Places of one peer; they outlive a change of its addresses.
 pub(super) struct Places {
     pub(super) requests_out: Arc<Semaphore>,
     pub(super) bulk_out: Arc<Semaphore>,
+    pace: Mutex<Bucket>,
     requests_in: Arc<Semaphore>,
     bulk_in: Arc<Semaphore>,
 }
@@ -33,10 +36,30 @@ impl Places {
         Arc::new(Self {
             requests_out: Arc::new(Semaphore::new(REQUESTS_OUT_PER_PEER_MAX)),
             bulk_out: Arc::new(Semaphore::new(BULK_OUT_PER_PEER_MAX)),
+            pace: Mutex::new(Bucket::new(STREAMS_OUT_PER_SECOND, STREAMS_OUT_BURST, Instant::now())),
             requests_in: Arc::new(Semaphore::new(REQUESTS_IN_PER_PEER_MAX)),
             bulk_in: Arc::new(Semaphore::new(BULK_IN_PER_PEER_MAX)),
         })
     }
+
+    /// Waits until one more stream to the peer is within the rate that it bears.
+    pub(super) async fn pace(&self) {
+        let pause = lock(&self.pace).take(Instant::now());
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// How this node can be reached, as far as it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Addresses a relay has reached this node under, directly.
+    pub direct: Vec<Multiaddr>,
+    /// Addresses a relay has tried and not reached this node under.
+    pub closed: Vec<Multiaddr>,
+    /// Relays at which this node has a place now.
+    pub relays: Vec<PeerId>,
 }
 
 struct Peer {
@@ -51,6 +74,8 @@ pub struct Connection {
     pub peer: PeerId,
     /// What it runs on.
     pub transport: Transport,
+    /// The relay it goes through, for a circuit.
+    pub relay: Option<PeerId>,
     /// When it was opened.
     pub since: SystemTime,
     /// Whether this node dialled it.
@@ -73,6 +98,8 @@ pub(super) struct Shared {
     bulk_in: Arc<Semaphore>,
     pub(super) notices_in: Arc<Semaphore>,
     pub(super) counters: Counters,
+    pub(super) meter: Arc<Meter>,
+    reach: Mutex<Reach>,
 }
 
 /// A panic while a lock was held leaves plain data behind, never half a change.
@@ -90,6 +117,8 @@ impl Shared {
             bulk_in: Arc::new(Semaphore::new(BULK_IN_TOTAL_MAX)),
             notices_in: Arc::new(Semaphore::new(NOTICES_IN_MAX)),
             counters: Counters::default(),
+            meter: Arc::default(),
+            reach: Mutex::default(),
         }
     }
 
@@ -184,6 +213,27 @@ impl Shared {
 
     pub(super) fn connections(&self) -> Vec<Connection> {
         lock(&self.connections).values().cloned().collect()
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        lock(&self.reach).clone()
+    }
+
+    pub(super) fn change_reach(&self, change: impl FnOnce(&mut Reach)) {
+        change(&mut lock(&self.reach));
+    }
+
+    /// Circuits to peers to whom a direct connection has stood for `grace` as well.
+    pub(super) fn needless_circuits(&self, grace: Duration) -> Vec<ConnectionId> {
+        let connections = lock(&self.connections);
+        let circuits = connections.iter().filter(|(_, c)| c.transport == Transport::Relay);
+        let replaced = circuits.filter(|(_, circuit)| {
+            connections.values().any(|c| {
+                let stood = c.since.elapsed().is_ok_and(|stood| stood >= grace);
+                c.peer == circuit.peer && c.transport != Transport::Relay && c.accepted && stood
+            })
+        });
+        replaced.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn listening(&self) -> Vec<Multiaddr> {

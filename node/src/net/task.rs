@@ -31,14 +31,19 @@ use super::{
     error::NetError,
     limits::{
         LINKS_TICK, Limits, NOTICE_BYTES_MAX, REFUSED_LOG_LINES_PER_MINUTE_MAX, RESPONSE_BYTES_MAX,
-        SHUTDOWN_GRACE,
+        SHUTDOWN_GRACE, STRIKE_BAD, STRIKE_BUSY,
     },
     links::Links,
+    relay::Places,
     shared::Shared,
 };
 
+mod cutoff;
 mod events;
 mod listen;
+mod relays;
+
+use cutoff::CutOff;
 
 /// Where the outcome of a command goes.
 pub(super) type Outcome<T> = oneshot::Sender<Result<T, NetError>>;
@@ -92,6 +97,13 @@ pub(super) struct Task {
     /// Serves bulk streams beside this task and ends with it.
     bulk: Option<AbortHandle>,
     refused_log: LogBudget,
+    /// Places of this node at its relays.
+    places: Places,
+    /// Whether this node is a relay.
+    relay: bool,
+    /// Whether the configuration says under which addresses this node is reached.
+    external: bool,
+    cut_off: CutOff,
 }
 
 impl Drop for Task {
@@ -108,6 +120,8 @@ impl Task {
         service: Arc<dyn Service>,
         shared: Arc<Shared>,
         limits: Limits,
+        relay: bool,
+        relays: Vec<(PeerId, Multiaddr)>,
     ) -> Self {
         let links = Links::new(
             *swarm.local_peer_id(),
@@ -115,6 +129,7 @@ impl Task {
             limits.redial_first,
             limits.redial_max,
         );
+        let places = Places::new(relays, limits.redial_first, limits.redial_max, Instant::now());
         Self {
             swarm,
             service,
@@ -128,6 +143,10 @@ impl Task {
             answers: JoinSet::new(),
             bulk: None,
             refused_log: LogBudget::default(),
+            places,
+            relay,
+            external: false,
+            cut_off: CutOff::default(),
         }
     }
 
@@ -153,7 +172,11 @@ impl Task {
                         let _ = self.swarm.behaviour_mut().rpc.send_response(channel, reply);
                     }
                 }
-                _ = tick.tick() => self.dial_due(),
+                _ = tick.tick() => {
+                    self.tend_cut_off();
+                    self.dial_due();
+                    self.tend_relays();
+                }
             }
         };
         self.stop().await;
@@ -218,6 +241,8 @@ impl Task {
         }
         for peer in removed {
             behaviour.allowed.disallow_peer(peer);
+            self.cut_off.forget(&peer);
+            self.shared.meter.forget(&peer);
             for done in self.waiting.remove(&peer).unwrap_or_default() {
                 let _ = done.send(Err(NetError::UnknownPeer { peer }));
             }
@@ -244,10 +269,19 @@ impl Task {
         if under_way || self.swarm.is_connected(&peer) {
             return;
         }
-        let Some(addresses) = self.shared.addresses(&peer) else {
+        let Some(mut addresses) = self.shared.addresses(&peer) else {
             self.answer_waiting(peer, &Err(NetError::UnknownPeer { peer }));
             return;
         };
+        if let Some(left) = self.cut_off.left(&peer, Instant::now()) {
+            self.answer_waiting(peer, &Err(NetError::CutOff { peer, seconds: left.as_secs() }));
+            return;
+        }
+        for address in self.places.addresses(&peer) {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
         let options = dial::options(peer, addresses);
         let id = options.connection_id();
         match self.swarm.dial(options) {
@@ -318,14 +352,20 @@ impl Task {
         if request.kind == Kind::Unreadable {
             // The stream ends with the dropped channel.
             self.shared.count(Counter::RequestsBad);
-            let reason = String::from_utf8_lossy(&request.body);
-            tracing::warn!(%peer, %reason, "unreadable request refused");
+            self.shared.meter.strike(&peer, STRIKE_BAD);
+            if self.refused_log.take() {
+                let reason = String::from_utf8_lossy(&request.body);
+                tracing::warn!(%peer, %reason, "unreadable request refused");
+            }
             return;
         }
         self.shared.count(Counter::RequestsReceived);
         let Some(place) = self.shared.request_place(&peer) else {
             self.shared.count(Counter::RequestsBusy);
-            tracing::warn!(%peer, "too many requests in work for this peer; answered busy");
+            self.shared.meter.strike(&peer, STRIKE_BUSY);
+            if self.refused_log.take() {
+                tracing::warn!(%peer, "too many requests in work for this peer; answered busy");
+            }
             let rpc = &mut self.swarm.behaviour_mut().rpc;
             let _ = rpc.send_response(channel, Reply::Busy);
             return;
@@ -398,7 +438,7 @@ fn jitter() -> u16 {
 }
 
 /// Log lines left in this minute.
-struct LogBudget {
+pub(super) struct LogBudget {
     minute_began: Instant,
     lines: u32,
 }
@@ -410,7 +450,7 @@ impl Default for LogBudget {
 }
 
 impl LogBudget {
-    fn take(&mut self) -> bool {
+    pub(super) fn take(&mut self) -> bool {
         if self.minute_began.elapsed() >= Duration::from_mins(1) {
             *self = Self::default();
         }

@@ -15,8 +15,10 @@ use futures::{FutureExt, StreamExt, stream};
 use super::*;
 
 mod calls;
+mod flood;
 mod hostile;
 mod membership;
+mod relays;
 mod streams;
 
 /// Every test ends within this, seconds.
@@ -115,6 +117,11 @@ fn quick() -> Limits {
     }
 }
 
+/// A node that listens nowhere and is no relay.
+fn config(transport_seed: [u8; 32], limits: Limits) -> NetConfig {
+    NetConfig { transport_seed, listen: vec![], external: vec![], relay: false, relays: vec![], limits }
+}
+
 struct Node {
     net: Net,
     service: Arc<Scripted>,
@@ -129,13 +136,11 @@ impl Node {
     }
 
     async fn with_seed(seed: [u8; 32], listen: &str, limits: Limits) -> Result<Self, NetError> {
-        let service = Arc::new(Scripted::default());
-        let config = NetConfig {
-            transport_seed: seed,
-            listen: vec![listen.parse().unwrap()],
-            external: vec![],
-            limits,
-        };
+        Self::with(NetConfig { listen: vec![listen.parse().unwrap()], ..config(seed, limits) }).await
+    }
+
+    async fn with(config: NetConfig) -> Result<Self, NetError> {
+        let (service, seed) = (Arc::new(Scripted::default()), config.transport_seed);
         let net = Net::start(config, service.clone()).await?;
         Ok(Self { net, service, seed })
     }

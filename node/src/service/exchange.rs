@@ -4,6 +4,7 @@
 //! the peer and counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -62,6 +63,13 @@ impl Service for Exchange {
     fn notice(&self, _from: PeerId, _notice: Vec<u8>) -> BoxFuture<'static, ()> {
         // Checkpoints and rosters are announced once there is a log; until then nothing is heard.
         async {}.boxed()
+    }
+
+    fn cut_off(&self, from: PeerId, over_rate: u64, bad: u64, length: Duration) {
+        let name = self.0.member_of(from).map_or_else(|| from.to_string(), |name| name.to_string());
+        let seconds = length.as_secs();
+        tracing::warn!(peer = name, over_rate, bad, seconds, "office cut off: its node floods this one");
+        self.0.count("peers_cut");
     }
 }
 
@@ -125,7 +133,7 @@ impl Node {
             Ok(card) if card.card.name == *name => card,
             _ => return self.refuse_peer(name.as_str(), "card-signature"),
         };
-        if let Err(error) = self.note_peer(shown) {
+        if let Err(error) = self.note_peer(&shown) {
             return self.refuse_peer(name.as_str(), &error.code);
         }
         match self.hello() {
@@ -142,7 +150,12 @@ impl Node {
             Err(error) => return self.refuse_peer(bearer, error.code()),
         };
         let from = message.from.to_string();
-        match self.check_life(&message.from, message.life) {
+        let life = if message.from == self.home.name {
+            Ok(None)
+        } else {
+            self.check_life(&message.from, message.life)
+        };
+        match life {
             // What follows is decided under the life that was just stored.
             Ok(None) => {}
             Ok(Some(seen)) => {
@@ -169,13 +182,11 @@ impl Node {
                 tracing::info!(peer = %message.from, "a restored peer asks what it forgot");
                 self.act_decision(|o| tell::answer(o, self, self.vault(), message, *since, after))
             }
-            Content::Known { after, items, next } => {
-                let told = items.len();
-                let answer = self.act_decision(|o| {
-                    let next = next.as_ref();
-                    learn::take(o, self, self.vault(), &mut fresh, message, after, items, next)
-                })?;
-                tracing::info!(peer = %message.from, told, last = next.is_none(), "a peer told what it knows");
+            Content::Known { items, next, .. } => {
+                let answer =
+                    self.act_decision(|o| learn::take(o, self, self.vault(), &mut fresh, message))?;
+                let (told, last) = (items.len(), next.is_none());
+                tracing::info!(peer = %message.from, told, last, "a peer told what it knows");
                 self.look_at_fence()?;
                 Ok(answer)
             }

@@ -29,8 +29,6 @@ const HELD_PAUSE: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Messages to one peer in one round; others get their turn.
 const PEER_ROUND_MAX: usize = 64;
-/// Pause between greetings of a peer that has not accepted us yet.
-const GREET_PAUSE: Duration = Duration::from_secs(5);
 /// Longest the pump sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_millis(500);
 /// Pause between looks for expired transfers.
@@ -40,7 +38,8 @@ const TICK: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Progress {
     tries: BTreeMap<Vec<u8>, Attempt>,
-    greeted: BTreeMap<NodeName, Instant>,
+    /// When each peer may be greeted again.
+    pub(super) greeted: BTreeMap<NodeName, Instant>,
     ticked: Option<Instant>,
     pub(super) copying: BTreeSet<yunling_protocol::id::TransferId>,
     pub(super) copy_after: BTreeMap<yunling_protocol::id::TransferId, Instant>,
@@ -57,7 +56,7 @@ impl Node {
     /// Runs until the network stops: outbox, copies, expiries.
     pub async fn pump(self: Arc<Self>) {
         loop {
-            self.clone().greet().await;
+            self.greet();
             self.clone().send_waiting().await;
             self.clone().start_copies();
             let node = self.clone();
@@ -97,42 +96,12 @@ impl Node {
         Ok((rows.len(), created.map_or(0, |c| self.home.clock.now().0 - c)))
     }
 
-    async fn greet(self: Arc<Self>) {
-        let Some(net) = self.net() else { return };
-        let members = self.members();
-        for member in members.iter().filter(|m| m.removed_at.is_none()) {
-            let name = &member.card.card.name;
-            if *name == self.home.name || self.peer(name).map_or(true, |(_, r)| r.mutual) {
-                continue;
-            }
-            {
-                let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
-                let now = Instant::now();
-                if progress.greeted.get(name).is_some_and(|after| now < *after) {
-                    continue;
-                }
-                progress.greeted.insert(name.clone(), now + GREET_PAUSE);
-            }
-            let (Some(peer), Ok(hello)) = (peers::peer_id(&member.card), self.hello()) else { continue };
-            let answer = net.request(peer, Frame::Hello(hello).encode(), REQUEST_TIMEOUT).await;
-            let Ok(Ok(Answer::Hello(hello))) = answer.map(|bytes| Answer::decode(&bytes)) else { continue };
-            if let Ok(card) = yunling_protocol::card::SignedCard::parse(&hello.card)
-                && card.card.name == *name
-            {
-                let node = self.clone();
-                let noted = tokio::task::spawn_blocking(move || node.note_peer(card)).await;
-                if matches!(noted, Ok(Ok(()))) {
-                    tracing::info!(peer = %name, "peer has accepted this node");
-                }
-            }
-        }
-    }
-
     async fn send_waiting(self: Arc<Self>) {
         let members = self.members();
         let names: Vec<NodeName> =
             members.iter().filter(|m| m.removed_at.is_none()).map(|m| m.card.card.name.clone()).collect();
-        let sends = names.into_iter().filter(|n| *n != self.home.name).map(|name| self.clone().send_to(name));
+        // Also to itself: a delivery follows its dossier, which may have come here.
+        let sends = names.into_iter().map(|name| self.clone().send_to(name));
         futures::future::join_all(sends).await;
     }
 
@@ -145,9 +114,17 @@ impl Node {
             let Some(net) = self.net() else { return };
             let members = self.members();
             let Some(peer) = members.get(&name).and_then(|m| peers::peer_id(&m.card)) else { return };
-            let sent =
-                net.request(peer, Frame::Message(entry.message.clone()).encode(), REQUEST_TIMEOUT).await;
-            let pause = match sent.map(|bytes| Answer::decode(&bytes)) {
+            let answer = if name == self.home.name {
+                let (node, message) = (self.clone(), entry.message.clone());
+                let own = tokio::task::spawn_blocking(move || {
+                    Answer::decode(&node.answer_message(node.home.name.as_str(), &message).encode())
+                });
+                own.await.map_err(|_| crate::net::NetError::Stopped)
+            } else {
+                let frame = Frame::Message(entry.message.clone()).encode();
+                net.request(peer, frame, REQUEST_TIMEOUT).await.map(|bytes| Answer::decode(&bytes))
+            };
+            let pause = match answer {
                 Ok(Ok(answer)) => {
                     let node = self.clone();
                     let (to, key) = (name.clone(), key.clone());
@@ -244,7 +221,7 @@ impl Node {
                 }
             }
             (Answer::Ok, _) => Ok(Pause::Taken),
-            (Answer::Refused(code), Content::Request { .. }) if code != "transfer-in-progress" => {
+            (Answer::Refused(code), Content::Request { .. }) if !passing(code) => {
                 tracing::warn!(peer = %to, code, "transfer refused");
                 self.act_decision(|office| {
                     let loaded = Loaded::by_id(self, message.transfer)?
@@ -332,6 +309,12 @@ fn speaks_of_recovery(entry: &OutboxEntry) -> bool {
         .is_ok_and(|m| matches!(m.content, Content::Recovering { .. } | Content::Known { .. }))
 }
 
+/// Whether a refusal says nothing about what was asked: the other office is busy with the dossier, its
+/// disk is full, or it failed. Asked again, it may agree.
+fn passing(code: &str) -> bool {
+    code == "transfer-in-progress" || code == "internal" || code.starts_with("store-")
+}
+
 /// What to do with an outbox entry after an answer.
 #[derive(Debug)]
 enum Pause {
@@ -341,4 +324,19 @@ enum Pause {
     Taken,
     /// Try again later, and why.
     Later(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passing;
+
+    #[test]
+    fn a_full_disk_or_a_conflict_at_the_other_office_ends_no_transfer() {
+        for code in ["store-full", "store-conflict", "internal", "transfer-in-progress"] {
+            assert!(passing(code), "{code}");
+        }
+        for code in ["transfer-code", "consent-receiver", "peer-unknown"] {
+            assert!(!passing(code), "{code}");
+        }
+    }
 }

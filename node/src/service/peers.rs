@@ -1,5 +1,8 @@
 //! Peering by exchanged cards: each office accepts the other's card; only then do nodes connect.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use serde::Serialize;
 use yunling_protocol::card::SignedCard;
 use yunling_protocol::cbor::{self, CborError, Fields, MapBuilder};
@@ -12,7 +15,7 @@ use yunling_protocol::office::DecideError;
 use yunling_protocol::recovery::{LifeVerdict, judge_life, new_life};
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
-use super::{Node, Refusal};
+use super::{CONFLICT_TRIES_MAX, Node, Refusal};
 use crate::clock::fresh;
 use crate::net::{PeerAddress, TestStep};
 
@@ -84,7 +87,7 @@ pub(super) fn load_members(node: &Node) -> Result<Members, Refusal> {
     Ok(members)
 }
 
-fn records(node: &Node) -> Result<Vec<PeerRecord>, Refusal> {
+pub(super) fn records(node: &Node) -> Result<Vec<PeerRecord>, Refusal> {
     let mut out = Vec::new();
     scan_all::<Refusal>(node, Table::Peer, b"", |_, bytes| {
         let record =
@@ -178,14 +181,37 @@ impl Node {
         Ok(())
     }
 
+    /// Changes a stored peer; looks again when another writer was first: hellos and messages of one peer
+    /// arrive together. `change` says whether there is anything to write.
+    fn change_peer<T>(
+        &self,
+        name: &NodeName,
+        mut change: impl FnMut(&mut PeerRecord) -> Result<(bool, T), Refusal>,
+    ) -> Result<T, Refusal> {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let (stored, mut record) = self.peer(name)?;
+            let (changed, value) = change(&mut record)?;
+            if !changed {
+                return Ok(value);
+            }
+            match self.put_peer(&peer_key(name), Some(stored), &record) {
+                Ok(()) => return Ok(value),
+                Err(refusal) if refusal.code == "store-conflict" => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(Refusal::new("store-conflict").with("tries", CONFLICT_TRIES_MAX))
+    }
+
     /// Ends peering; what it signed before stays verifiable.
     pub fn remove_peer(&self, name: &NodeName) -> Result<(), Refusal> {
         // A fence waits for every peer; who cannot be heard is named in the signed act that lifts it.
         self.refuse_fenced()?;
-        let (stored, mut record) = self.peer(name)?;
-        record.removed_at = Some(self.home.clock.now());
-        record.mutual = false;
-        self.put_peer(&peer_key(name), Some(stored), &record)?;
+        self.change_peer(name, |record| {
+            record.removed_at = Some(self.home.clock.now());
+            record.mutual = false;
+            Ok((true, ()))
+        })?;
         tracing::info!(peer = %name, "peer removed");
         self.ask_peers()?;
         Ok(())
@@ -235,25 +261,24 @@ impl Node {
 
     /// Remembers what a peer showed: a newer card of the same keys, that it accepts us. The life in
     /// a greeting is not signed and counts for nothing; that of its first message does.
-    pub(crate) fn note_peer(&self, shown: SignedCard) -> Result<(), Refusal> {
-        let name = shown.card.name.clone();
-        let (stored, mut record) = self.peer(&name)?;
-        if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
-            return Err(Refusal::new("peer-other-keys")
-                .with("name", &name)
-                .with("known", record.card.fingerprint())
-                .with("given", shown.fingerprint()));
-        }
-        let newer = shown.card.made_at > record.card.card.made_at
-            && shown.card.addresses != record.card.card.addresses;
-        if record.mutual && !newer {
-            return Ok(());
-        }
-        record.mutual = true;
-        if newer {
-            record.card = shown;
-        }
-        self.put_peer(&peer_key(&name), Some(stored), &record)
+    pub(crate) fn note_peer(&self, shown: &SignedCard) -> Result<(), Refusal> {
+        let name = &shown.card.name;
+        self.change_peer(name, |record| {
+            if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
+                return Err(Refusal::new("peer-other-keys")
+                    .with("name", name)
+                    .with("known", record.card.fingerprint())
+                    .with("given", shown.fingerprint()));
+            }
+            let newer = shown.card.made_at > record.card.card.made_at
+                && shown.card.addresses != record.card.card.addresses;
+            let changed = !record.mutual || newer;
+            record.mutual = true;
+            if newer {
+                record.card = shown.clone();
+            }
+            Ok((changed, ()))
+        })
     }
 
     /// Checks the life in a message against the highest one seen; a lower or twin life is stale.
@@ -283,13 +308,24 @@ impl Node {
         Ok(verdict)
     }
 
-    /// Tests the way to a peer, step by step.
-    pub async fn test_peer(&self, name: &NodeName) -> Result<Vec<TestStep>, Refusal> {
+    /// Tests the way to a peer, step by step; the last step is a hello: the office itself answers, and
+    /// takes this one for a peer.
+    pub async fn test_peer(self: &Arc<Self>, name: &NodeName) -> Result<Vec<TestStep>, Refusal> {
         let (_, record) = self.peer(name)?;
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
         let peer = peer_id(&record.card)
             .ok_or_else(|| Refusal::new("card-missing-key").with("cause", "transport"))?;
-        Ok(net.test(peer).await)
+        let mut steps = net.test(peer).await;
+        if steps.iter().any(|step| step.name == "echo" && step.ok) {
+            let began = Instant::now();
+            let (code, detail) = match self.say_hello(name).await {
+                Ok(_) => (None, "card, life and clock exchanged".to_owned()),
+                Err((code, detail)) => (Some(code), detail),
+            };
+            let millis = began.elapsed().as_millis() as u64;
+            steps.push(TestStep { name: "hello", address: None, ok: code.is_none(), code, detail, millis });
+        }
+        Ok(steps)
     }
 
     /// Peers for the allow list of the network.
@@ -316,4 +352,51 @@ pub fn peer_id(card: &SignedCard) -> Option<libp2p::PeerId> {
     let key = card.card.keys_of(Role::Transport).next()?;
     let public = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.public).ok()?;
     Some(libp2p::identity::PublicKey::from(public).to_peer_id())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::home::Home;
+
+    fn node(folder: &std::path::Path, name: &str, division: &str) -> Node {
+        let path = folder.join(name);
+        Home::init(&path, name, division, true).unwrap();
+        Node::open(Home::open(&path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_hello_and_messages_that_arrive_together_are_all_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let kunming = node(folder.path(), "kunming", "530100");
+        let dali = node(folder.path(), "dali", "532900");
+        let card = dali.card().unwrap();
+        let name = card.card.name.clone();
+        kunming.accept_peer(card.clone()).unwrap();
+        let life = |generation: u64| Life { generation, mark: [generation as u8; 16] };
+        let gate = std::sync::Barrier::new(4);
+        let refused = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (kunming, card, name, gate, refused) = (&kunming, &card, &name, &gate, &refused);
+                scope.spawn(move || {
+                    for generation in 1..=25 {
+                        gate.wait();
+                        let taken = if writer == 0 {
+                            kunming.note_peer(card)
+                        } else {
+                            kunming.check_life(name, life(generation)).map(drop)
+                        };
+                        // Kept, not thrown: the others wait at the gate for each.
+                        refused.lock().unwrap().extend(taken.err());
+                    }
+                });
+            }
+        });
+        assert_eq!(refused.into_inner().unwrap(), []);
+        let (_, record) = kunming.peer(&name).unwrap();
+        assert_eq!((record.mutual, record.life), (true, Some(life(25))));
+    }
 }

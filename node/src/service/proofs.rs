@@ -319,14 +319,14 @@ impl Node {
         let peers = self.peers()?;
         let held = self.held()?["held"].as_array().map_or(0, Vec::len);
         let node = &self.home.config.node;
-        let free =
-            rustix::fs::statvfs(self.home.store_folder()).map_or(0, |s| (s.f_bavail * s.f_frsize) >> 20);
+        let free = self.free_mib().unwrap_or_default();
         Ok(json!({
             "name": self.home.name.to_string(), "title_zh": node.title_zh, "title_en": node.title_en,
             "division": node.division, "trial": node.trial, "version": env!("CARGO_PKG_VERSION"),
             "generation": self.life().generation,
             "listen": net.map(|n| n.listen_addresses().iter().map(ToString::to_string).collect::<Vec<_>>()),
-            "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
+            "reach": self.reachability(), "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
+            "recovery": self.recovery()?,
             "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
             "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
             "backup": crate::backup::state::view(&self.home),

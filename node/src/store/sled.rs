@@ -16,20 +16,26 @@ use yunling_protocol::store::{
     Batch, CommitError, Expect, Item, Key, Read, Snapshot, Store, StoreError, Table, check_scan,
 };
 
+pub use self::check::Checked;
 use self::home::Home;
 use self::queue::{Job, Queue, Refused};
-use self::record::{decode, encode, raw_end, raw_key};
+use self::record::{decode, raw_end, raw_key};
 use self::room::{BALLAST_BYTES, FREE_BYTES_MIN};
-use self::state::{Fault, State, guarded};
+use self::state::{Fault, State};
+use self::whole::begin;
 use self::writer::Writer;
 use super::OpenError;
 
+mod check;
 mod home;
+mod notes;
 mod queue;
 mod record;
 mod room;
 mod snapshot;
 mod state;
+mod tally;
+mod whole;
 mod writer;
 
 /// Key of the record in [`Table::Meta`] that says whose store this is.
@@ -75,7 +81,8 @@ pub enum Health {
         /// The cause, usually a full disk.
         why: String,
     },
-    /// Writes are refused until the process is started again; reads go on.
+    /// Writes are refused until the process is started again. Reads go on, unless the engine
+    /// panicked: then they are refused too.
     Stopped {
         /// The cause, such as a disk that failed to sync.
         why: String,
@@ -124,22 +131,21 @@ impl SledStore {
     /// Opens the store in `folder`, making it for `owner` when it is new.
     pub fn open(folder: &Path, owner: &[u8], options: Options) -> Result<Self, OpenError> {
         let home = Home::hold(folder, options)?;
-        let db = home.open()?;
-        let data_file = home.data_file()?;
+        // From here on a panic of the engine is its last call, also while it is looked at.
+        let state = State::new(home.open()?);
+        let begun = begin(&home, &state, owner)?;
         let owner_key = Key::new(Table::Meta, OWNER_KEY);
-        check_owner(&home, &db, owner)?;
-        data_file.sync_all().map_err(|source| OpenError::Io { path: folder.to_path_buf(), source })?;
         home.room.take_ballast();
         let shared = Arc::new(Shared {
             home,
-            state: RwLock::new(State::new(db)),
+            state: RwLock::new(state),
             queue: Queue::default(),
             health: Mutex::new(Health::Good),
             sick: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             owner: Expect::Equals(owner_key, owner.to_vec()),
         });
-        let writer = Writer::new(Arc::clone(&shared), data_file);
+        let writer = Writer::new(Arc::clone(&shared), begun);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -172,27 +178,6 @@ impl SledStore {
             self.shared.sick.store(true, Ordering::Release);
             thread::sleep(READ_RETRY);
         }
-    }
-}
-
-/// Checks whose store this is, or makes it the owner's when it is new.
-fn check_owner(home: &Home, db: &::sled::Db, owner: &[u8]) -> Result<(), OpenError> {
-    let key = raw_key(Table::Meta, OWNER_KEY);
-    let path = home.folder().to_path_buf();
-    let found = guarded(|| db.get(&key)).map_err(|fault| home.error(&fault))?;
-    let Some(stored) = found else {
-        if !guarded(|| Ok(db.is_empty())).map_err(|fault| home.error(&fault))? {
-            let why = "it has records but no owner".to_owned();
-            return Err(OpenError::Damaged { path, why });
-        }
-        let stored = encode(&key, owner);
-        let made = guarded(|| db.insert(&key, stored).and_then(|_| db.flush()));
-        return made.map(drop).map_err(|fault| home.error(&fault));
-    };
-    match decode(&key, &stored) {
-        Ok(found) if found == owner => Ok(()),
-        Ok(_) => Err(OpenError::Owner { path }),
-        Err(error) => Err(OpenError::Damaged { path, why: error.to_string() }),
     }
 }
 

@@ -208,6 +208,10 @@ pub fn raise(
     fresh: &mut Fresh,
 ) -> Result<(Batch, Life), DecideError> {
     let (mut fence, stored) = Fence::load(read)?.ok_or(DecideError::Rule("life-superseded"))?;
+    if seen.generation < office.life.generation {
+        // The answer to a message of a life that was raised since.
+        return Ok((Batch::default(), office.life));
+    }
     let generation = seen.generation.max(office.life.generation).checked_add(1);
     let life =
         Life { generation: generation.ok_or(DecideError::Rule("life-exhausted"))?, mark: fresh.bytes16() };

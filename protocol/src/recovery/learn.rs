@@ -12,7 +12,7 @@ use crate::dossier::{Custody, next_head};
 use crate::fresh::Fresh;
 use crate::id::DossierId;
 use crate::ledger::{self, Appender, Books, HeadRecord, LedgerError};
-use crate::message::{Answer, Message};
+use crate::message::{Answer, Content, Message};
 use crate::name::NodeName;
 use crate::office::{DecideError, Decision, Office, Vault};
 use crate::register::{custodian_key, voided_key};
@@ -36,10 +36,10 @@ pub fn take(
     vault: &dyn Vault,
     fresh: &mut Fresh,
     message: &Message,
-    after: &[u8],
-    items: &[Vec<u8>],
-    next: Option<&Vec<u8>>,
 ) -> Result<Decision, DecideError> {
+    let Content::Known { after, items, next } = &message.content else {
+        return Ok(Decision::refused("message-unexpected"));
+    };
     let mut batch = Batch::default();
     let mut told = Vec::new();
     for bytes in items {
@@ -69,10 +69,10 @@ pub fn take(
     let to_me = (message.epoch, message.transfer.0) == (office.life.generation, office.life.mark);
     if let Some((mut fence, stored)) = Fence::load(books)?.filter(|_| to_me) {
         let asked = fence.cursors.get(&message.from).map_or(&[][..], Vec::as_slice);
-        if asked == after && !fence.heard.contains(&message.from) {
+        if asked == after.as_slice() && !fence.heard.contains(&message.from) {
             batch.expect.push(Expect::Equals(fence_key(), stored));
             match next {
-                Some(next) if next.len() <= fence::CURSOR_BYTES_MAX && next.as_slice() > after => {
+                Some(next) if next.len() <= fence::CURSOR_BYTES_MAX && next > after => {
                     fence.cursors.insert(message.from.clone(), next.clone());
                     fence.ask(office, &message.from, &mut batch)?;
                 }
@@ -259,6 +259,15 @@ fn see(
         ledger::set(batch, key, mark);
     }
     Ok(())
+}
+
+/// Whether a peer gave this node a dossier in a later epoch than the store knows: then the release
+/// comes again, and nobody should be sent after an older move.
+pub(crate) fn comes_back(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<bool, LedgerError> {
+    let key = seen_key(dossier);
+    let Some(mark) = read.get(key.table, &key.key)? else { return Ok(false) };
+    let epoch = mark.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
+    Ok(ledger::head_record(read, dossier)?.is_none_or(|record| record.epoch < epoch))
 }
 
 /// What a restore cost.

@@ -131,16 +131,7 @@ impl World {
             Content::Recovering { since, after } => {
                 recovery::tell::answer(&office, books, &PlainVault, message, *since, after)
             }
-            Content::Known { after, items, next } => recovery::learn::take(
-                &office,
-                books,
-                &PlainVault,
-                fresh,
-                message,
-                after,
-                items,
-                next.as_ref(),
-            ),
+            Content::Known { .. } => recovery::learn::take(&office, books, &PlainVault, fresh, message),
             Content::Cancel { .. } if taker()? => {
                 taking::receive(&office, books, &PlainVault, fresh, message)
             }

@@ -76,11 +76,15 @@ pub struct Desk {
     code: Option<(u8, u8, u64, bool)>,
 }
 
+/// A code as a decision read it: there, or not.
+type ReadCode = Option<(u8, u8, u64, bool)>;
+
 /// What a decision writes, with what it read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Change {
     expect_chain: Option<Vec<u8>>,
-    expect_code: Option<Option<(u8, u8, u64, bool)>>,
+    /// The code as it was read, if it was.
+    expect_code: Option<ReadCode>,
     expect_move: Option<(u8, Option<Held>)>,
     chain: Option<Vec<u8>>,
     code: Option<(u8, u8, u64, bool)>,

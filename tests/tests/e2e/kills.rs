@@ -4,8 +4,9 @@
 //! Ten kills, fifty with `YUNLING_LONG`; `YUNLING_SEED` repeats a run.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use yunling_tests::dice::Dice;
 use yunling_tests::office::{Office, Sheet, id_number, record_on, sums, text, until};
 
 /// Rows of each import: long enough that a kill falls inside it.
@@ -14,28 +15,6 @@ const ROWS: usize = 20;
 /// Records of each dossier that moves.
 const MOVED_ROWS: usize = 200;
 const MINUTES: u64 = 61;
-/// xorshift64*: the moments need to differ and to be repeatable, no more.
-struct Dice(u64);
-
-impl Dice {
-    fn new(stream: u64) -> Self {
-        let seed = std::env::var("YUNLING_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_260_516);
-        println!("YUNLING_SEED={seed}");
-        Self((seed ^ (stream << 32)) | 1)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % end
-    }
-
-    /// A moment within `whole`, which was measured: kills fall inside the act on any machine.
-    fn moment(&mut self, whole: Duration) -> Duration {
-        Duration::from_micros(self.below(whole.as_micros() as u64 + 1))
-    }
-}
 
 /// Kills of imports and of moves; ten or fifty in all.
 fn kills() -> (u32, u32) {

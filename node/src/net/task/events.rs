@@ -18,6 +18,7 @@ use crate::net::{
     counters::Counter,
     dial::{self, Transport},
     error::{NetError, Step},
+    relay::circuit_relay,
     shared::Connection,
 };
 
@@ -38,8 +39,13 @@ impl Task {
             SwarmEvent::IncomingConnectionError { error, peer_id, .. } => {
                 self.on_refused(peer_id, error);
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
+            SwarmEvent::NewListenAddr { address, listener_id } => {
+                // Under which address a place is reached stands in the configuration.
+                if self.on_place_opened(listener_id) {
+                    return;
+                }
                 tracing::info!(%address, "listening");
+                self.on_relay_listens(&address);
                 self.shared.change_listening(|all| {
                     if !all.contains(&address) {
                         all.push(address);
@@ -50,7 +56,11 @@ impl Task {
                 tracing::info!(%address, "no longer listening");
                 self.shared.change_listening(|all| all.retain(|known| *known != address));
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
+                let text = reason.as_ref().err().map_or_else(|| "closed".to_owned(), dial::chain);
+                if self.on_place_closed(listener_id, &text) {
+                    return;
+                }
                 tracing::error!(?addresses, ?reason, "a listener closed");
                 self.shared.change_listening(|all| all.retain(|known| !addresses.contains(known)));
             }
@@ -85,6 +95,15 @@ impl Task {
                 }
             },
             BehaviourEvent::Rpc(event) => self.on_rpc(event),
+            BehaviourEvent::Relay(event) => self.on_relay(event),
+            BehaviourEvent::Reachability(event) => self.on_reachability(&event),
+            BehaviourEvent::Direct(event) => {
+                let peer = event.remote_peer_id;
+                match event.result {
+                    Ok(_) => tracing::info!(%peer, "direct way found beside the relay"),
+                    Err(error) => tracing::debug!(%peer, %error, "no direct way beside the relay"),
+                }
+            }
             BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.on_notice(propagation_source, &message_id, message);
             }
@@ -95,11 +114,26 @@ impl Task {
     fn on_opened(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         self.dialling.remove(&id);
         self.shared.count(Counter::ConnectionsOpened);
-        let transport = Transport::of(endpoint.get_remote_address());
+        let transport = if endpoint.is_relayed() {
+            Transport::Relay
+        } else {
+            Transport::of(endpoint.get_remote_address())
+        };
         let dialled = endpoint.is_dialer();
+        let relay = circuit_relay(match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address,
+            ConnectedPoint::Listener { local_addr, .. } => local_addr,
+        });
         tracing::debug!(%peer, transport = transport.name(), dialled, "connection opened");
-        let connection =
-            Connection { peer, transport, since: SystemTime::now(), dialled, accepted: false, agent: None };
+        let connection = Connection {
+            peer,
+            transport,
+            relay,
+            since: SystemTime::now(),
+            dialled,
+            accepted: false,
+            agent: None,
+        };
         self.shared.opened(id, connection);
     }
 
@@ -112,6 +146,7 @@ impl Task {
             let _ = done.send(Ok(id));
         }
         self.links.up(&peer);
+        self.places.linked(&peer, Instant::now());
         self.answer_waiting(peer, &Ok(()));
     }
 

@@ -40,6 +40,7 @@ impl Task {
                 Err(error) => return Err(listen_error(&address, &error)),
             }
         }
+        self.external = !external.is_empty();
         for address in external {
             self.swarm.add_external_address(address);
         }

@@ -115,7 +115,7 @@ async fn standing_links_come_up_by_themselves_and_come_back() {
 }
 
 /// A node in a runtime of its own, to be dropped without a goodbye as a killed process is.
-fn on_own_runtime(seed: [u8; 32], address: String) -> (tokio::runtime::Runtime, Node) {
+pub(super) fn on_own_runtime(seed: [u8; 32], address: String) -> (tokio::runtime::Runtime, Node) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let node = std::thread::scope(|scope| {
         let start = || runtime.block_on(restarted(seed, &address));
@@ -171,8 +171,7 @@ async fn both_families_and_both_transports_listen_on_one_port() {
             let quic = if way.ends_with("udp") { "/quic-v1" } else { "" };
             format!("/{way}/{port}{quic}").parse().unwrap()
         });
-        let config =
-            NetConfig { transport_seed: [3; 32], listen: listen.to_vec(), external: vec![], limits: quick() };
+        let config = NetConfig { listen: listen.to_vec(), ..config([3; 32], quick()) };
         let net = Net::start(config, Arc::new(Scripted::default())).await.unwrap();
         let open = net.listen_addresses();
         for transport in [Transport::Quic, Transport::Tcp] {
@@ -263,7 +262,7 @@ async fn the_connection_test_walks_every_step() {
         let (a, b) = pair(QUIC, quick()).await;
         assert_eq!(
             outline(&a.net.test(b.id()).await),
-            [("addresses", true), ("quic", true), ("identity", true), ("echo", true)]
+            [("addresses", true), ("quic", true), ("identity", true), ("allow-list", true), ("echo", true)]
         );
         until("the test's connection is closed", || a.net.connected().is_empty()).await;
         let (a, b) = pair(TCP, quick()).await;
@@ -271,7 +270,14 @@ async fn the_connection_test_walks_every_step() {
         let steps = a.net.test(b.id()).await;
         assert_eq!(
             outline(&steps),
-            [("addresses", true), ("tcp-port", true), ("tcp", true), ("identity", true), ("echo", true)]
+            [
+                ("addresses", true),
+                ("tcp-port", true),
+                ("tcp", true),
+                ("identity", true),
+                ("allow-list", true),
+                ("echo", true)
+            ]
         );
         a.ask(&b, script(ECHO, 1)).await.unwrap();
     })
@@ -289,7 +295,7 @@ async fn the_connection_test_names_the_step_that_fails() {
         a.knows(&[&b]).await;
         let steps = a.net.test(b.id()).await;
         let last = steps.last().unwrap();
-        assert_eq!((last.name, last.code), ("identity", Some("net-refused")));
+        assert_eq!((last.name, last.code), ("allow-list", Some("net-refused")));
         // A name that does not resolve, and a port where nobody is.
         let port = b.net.listen_addresses()[0].clone();
         b.net.shutdown().await;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use ::sled::{Config, Db};
 
-use super::Options;
 use super::room::{REOPEN_FREE_BYTES_MIN, Room};
 use super::state::{Fault, guarded};
+use super::{Options, notes};
 use crate::store::OpenError;
 
 /// Bytes of one segment of the engine. A page is at most twenty values of 64 KiB, and one larger
@@ -75,6 +75,7 @@ impl Home {
         if !self.engine_folder().exists() {
             self.room_for_new()?;
         }
+        self.refresh_notes().map_err(|e| at(&self.folder, e))?;
         let opened = match self.open_engine() {
             Err(fault) if is_full(&fault) && self.room.drop_ballast() => self.open_engine(),
             other => other,
@@ -82,6 +83,35 @@ impl Home {
         let db = opened.map_err(|fault| self.error(&fault))?;
         self.sync().map_err(|e| at(&self.folder, e))?;
         Ok(db)
+    }
+
+    /// Brings the engine's notes up to date and onto the disk.
+    ///
+    /// On a disk without room for it the engine is opened all the same: only a cut of the power in
+    /// that very moment would do harm.
+    pub(super) fn refresh_notes(&self) -> io::Result<()> {
+        // An engine that was just closed may still be writing; it holds this lock until it is done.
+        let log = match File::open(self.engine_folder().join("db")) {
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let start = Instant::now();
+        while log.try_lock().is_err() && start.elapsed() < LOCK_WAIT_MAX {
+            std::thread::sleep(LOCK_RETRY);
+        }
+        let lacking = notes::lacking(&self.folder, &log)?;
+        let needed = lacking.bytes().saturating_add(REOPEN_FREE_BYTES_MIN);
+        if self.room.free_bytes()? < needed {
+            tracing::warn!(needed, "the disk has no room for the notes to be brought up to date first");
+            return Ok(());
+        }
+        lacking.note(|folder| {
+            if let Err(fault) = guarded(|| self.config(folder).open().map(drop)) {
+                // Usual: pages that the old notes know are not in the copy.
+                tracing::debug!(%fault, "the engine closed the copy");
+            }
+        })
     }
 
     // A new store without room for a single batch would only fail later, half made.
@@ -100,13 +130,17 @@ impl Home {
         File::open(&path).map_err(|e| at(&path, e))
     }
 
-    fn open_engine(&self) -> Result<Db, Fault> {
-        let config = Config::new()
-            .path(self.engine_folder())
+    fn config(&self, folder: &Path) -> Config {
+        Config::new()
+            .path(folder)
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(self.cache_bytes)
             // The writer flushes; a timer of the engine would only write between its groups.
-            .flush_every_ms(None);
+            .flush_every_ms(None)
+    }
+
+    fn open_engine(&self) -> Result<Db, Fault> {
+        let config = self.config(&self.engine_folder());
         let start = Instant::now();
         loop {
             match guarded(|| config.open()) {

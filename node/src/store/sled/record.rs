@@ -6,13 +6,20 @@
 use sha2::{Digest, Sha256};
 use yunling_protocol::store::{Key, StoreError, Table, prefix_end};
 
+use super::OWNER_KEY;
+
 /// Version of the form below, the first byte of every value.
 const VERSION: u8 = 1;
+
+/// Version of the owner's record in a store with a tally, otherwise the same form. A program that
+/// knows no tally reads the owner first and must go no further: it would not count what it writes.
+const VERSION_COUNTED: u8 = 2;
 
 /// Bytes of the checksum: chance finds a match in one of 2^64 damaged values.
 const CHECK_BYTES: usize = 8;
 
-const HEAD_BYTES: usize = 1 + CHECK_BYTES;
+/// Bytes before the value.
+pub(super) const HEAD_BYTES: usize = 1 + CHECK_BYTES;
 
 /// The key in the tree: the table's number, then the key.
 pub(super) fn raw_key(table: Table, key: &[u8]) -> Vec<u8> {
@@ -31,7 +38,7 @@ pub(super) fn raw_end(raw_prefix: &[u8]) -> Vec<u8> {
 /// The stored form of a value.
 pub(super) fn encode(raw_key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(HEAD_BYTES + value.len());
-    stored.push(VERSION);
+    stored.push(if is_owner(raw_key) { VERSION_COUNTED } else { VERSION });
     stored.extend_from_slice(&checksum(raw_key, value));
     stored.extend_from_slice(value);
     stored
@@ -40,10 +47,24 @@ pub(super) fn encode(raw_key: &[u8], value: &[u8]) -> Vec<u8> {
 /// The value of a stored form, if it is whole and lies at the right key.
 pub(super) fn decode(raw_key: &[u8], stored: &[u8]) -> Result<Vec<u8>, StoreError> {
     let whole = match stored.split_at_checked(HEAD_BYTES) {
-        Some((head, value)) if head[0] == VERSION && head[1..] == checksum(raw_key, value) => value,
+        Some((head, value)) if known(raw_key, head[0]) && head[1..] == checksum(raw_key, value) => value,
         _ => return Err(StoreError::Damaged { key: key_of(raw_key) }),
     };
     Ok(whole.to_vec())
+}
+
+fn is_owner(raw_key: &[u8]) -> bool {
+    raw_key.split_first() == Some((&Table::Meta.number(), OWNER_KEY))
+}
+
+fn known(raw_key: &[u8], version: u8) -> bool {
+    version == VERSION || version == VERSION_COUNTED && is_owner(raw_key)
+}
+
+/// The checksum in a stored form as it lies there, right or wrong; 0 where there is none.
+pub(super) fn check_of(stored: &[u8]) -> u64 {
+    let check = stored.get(1..).and_then(<[u8]>::first_chunk::<CHECK_BYTES>);
+    check.map_or(0, |check| u64::from_be_bytes(*check))
 }
 
 fn key_of(raw_key: &[u8]) -> Key {

@@ -10,6 +10,7 @@ use yunling_protocol::store::{Key, Snapshot, StoreError, Table, check_scan};
 use super::SledStore;
 use super::record::decode;
 use super::state::Values;
+use super::tally::TALLY_KEY;
 
 /// Bytes of keys and old values that may be laid aside: half a million new records ahead of the
 /// reader, which reads faster than a disk lets anybody write.
@@ -33,7 +34,8 @@ fn bytes_of(key: &[u8], value: Option<&Vec<u8>>) -> usize {
 
 impl Kept {
     pub(super) fn new(undo: &Values) -> Self {
-        let mut kept = Self::default();
+        // The engine's own count lies before every table and is this store's alone.
+        let mut kept = Self { cursor: vec![TALLY_KEY[0] + 1], ..Self::default() };
         kept.keep(undo);
         kept
     }

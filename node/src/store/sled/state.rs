@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use ::sled::Db;
 
@@ -27,6 +28,9 @@ pub(super) enum Fault {
     /// The engine panicked; what it holds in memory can no longer be trusted.
     #[error("engine panicked: {0}")]
     Panic(String),
+    /// The engine is not called any more.
+    #[error("the engine is not used any more: {0}")]
+    GivenUp(String),
     /// The tree is closed until it could be opened again.
     #[error("the store is being reopened")]
     Closed,
@@ -46,6 +50,16 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, ::sled::Error>) -> Res
     }
 }
 
+/// Closes an engine, which writes what it still holds; also one that panics over it.
+pub(super) fn close(db: Db) {
+    if let Err(fault) = guarded(|| {
+        drop(db);
+        Ok(())
+    }) {
+        tracing::error!(%fault, "the engine could not be closed");
+    }
+}
+
 /// The tree and what is laid over it.
 #[derive(Default)]
 pub(super) struct State {
@@ -54,16 +68,47 @@ pub(super) struct State {
     /// What a snapshot that is being read still needs.
     kept: Option<Kept>,
     distrusted: bool,
+    /// Why the engine is not called any more, usually its panic: what it holds in memory may be
+    /// half changed, and a lock in it may be held for ever.
+    given_up: OnceLock<String>,
 }
 
 impl State {
     pub(super) fn new(db: Db) -> Self {
-        Self { db: Some(db), undo: Values::new(), kept: None, distrusted: false }
+        Self { db: Some(db), undo: Values::new(), kept: None, distrusted: false, given_up: OnceLock::new() }
     }
 
-    /// The open tree.
+    /// The open tree, unless it was given up.
     pub(super) fn db(&self) -> Result<&Db, Fault> {
+        if let Some(words) = self.given_up.get() {
+            return Err(Fault::GivenUp(words.clone()));
+        }
         self.db.as_ref().ok_or(Fault::Closed)
+    }
+
+    /// Calls the engine; its first panic is its last call.
+    pub(super) fn call<T>(&self, call: impl FnOnce(&Db) -> Result<T, ::sled::Error>) -> Result<T, Fault> {
+        let db = self.db()?;
+        self.noted(guarded(|| call(db)))
+    }
+
+    /// Takes note of a panic in an answer of the engine.
+    pub(super) fn noted<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(Fault::Panic(words)) = &answer {
+            self.give_up(words);
+        }
+        answer
+    }
+
+    /// Calls the engine no more: every read and write is an error from now on.
+    pub(super) fn give_up(&self, why: &str) {
+        // A second cause at the same moment says no more than the first.
+        let _ = self.given_up.set(why.to_owned());
+    }
+
+    /// Why the engine is not called any more.
+    pub(super) fn given_up(&self) -> Option<&str> {
+        self.given_up.get().map(String::as_str)
     }
 
     /// Lays old values over the tree.
@@ -87,7 +132,9 @@ impl State {
     /// Closes the tree. Only right when the engine will write nothing of its own accord: after
     /// success, or after an error that the engine keeps.
     pub(super) fn close(&mut self) {
-        self.db = None;
+        if let Some(db) = self.db.take() {
+            close(db);
+        }
     }
 
     /// Takes a tree that was opened again.
@@ -102,11 +149,11 @@ impl State {
 
     /// The stored form at a raw key.
     pub(super) fn get(&self, raw_key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        self.db()?;
         if let Some(old) = self.undo.get(raw_key) {
             return Ok(old.clone());
         }
-        let db = self.db()?;
-        let found = guarded(|| db.get(raw_key))?;
+        let found = self.call(|db| db.get(raw_key))?;
         Ok(found.map(|stored| stored.to_vec()))
     }
 
@@ -115,9 +162,8 @@ impl State {
         if start >= end {
             return Ok(Vec::new());
         }
-        let db = self.db()?;
         let over = self.undo.range(start.to_vec()..end.to_vec());
-        guarded(|| {
+        self.call(|db| {
             let under = db.range(start..end);
             Merged::new(under, over, |a, b| a < b).take(limit).collect()
         })
@@ -155,9 +201,8 @@ impl State {
 
     /// The last item from `start` up to, not including, `end`.
     pub(super) fn last(&self, start: &[u8], end: &[u8]) -> Result<Option<RawItem>, Fault> {
-        let db = self.db()?;
         let over = self.undo.range(start.to_vec()..end.to_vec()).rev();
-        guarded(|| {
+        self.call(|db| {
             let under = db.range(start..end).rev();
             Merged::new(under, over, |a, b| a > b).next().transpose()
         })
@@ -173,11 +218,12 @@ impl std::fmt::Debug for State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        if self.distrusted {
+        if self.distrusted || self.given_up.get().is_some() {
             // The engine flushes when dropped. What it holds is torn, so it is left to the end of
             // the process, which writes nothing.
             std::mem::forget(self.db.take());
         }
+        self.close();
     }
 }
 

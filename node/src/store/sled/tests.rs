@@ -8,15 +8,25 @@ use yunling_protocol::store::conformance::{self, Dice, Harness};
 
 use super::*;
 
+mod checked;
 mod crash;
 mod cut;
+mod damage;
 mod full;
+mod lost;
 mod steps;
+mod torn;
 
 const OWNER: &[u8] = b"owner of tests";
 
 pub(super) fn small() -> Options {
     Options { cache_bytes: 8 * 1024 * 1024, ballast_bytes: 0, ..Options::default() }
+}
+
+/// A folder in memory where there is one, for tests that lay out many disks: their syncs would
+/// only wear the real one.
+fn in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 fn open(folder: &Path) -> SledStore {

@@ -4,7 +4,6 @@
 //! engine is opened again and every record of the group compared. A group found half written is
 //! taken back; one that cannot be judged stops all writing until the process is started again.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +15,10 @@ use super::home::is_full;
 use super::queue::{Job, Taken};
 use super::record::{decode, encode, raw_key};
 use super::room::REOPEN_FREE_BYTES_MIN;
-use super::state::{Fault, Values, guarded};
+use super::state::{Fault, Values};
+use super::tally::file::{SYNC_AFTER, TallyFile};
+use super::tally::{TALLY_KEY, Tally};
+use super::whole::{Begun, DataFile};
 use super::{Health, Shared};
 
 /// How often an idle writer looks whether a cause of trouble is gone.
@@ -40,23 +42,36 @@ enum Fate {
 /// The writer.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    data_file: File,
+    data_file: DataFile,
+    tally_file: TallyFile,
+    /// What the durable state holds.
+    tally: Tally,
     pending: Option<Pending>,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, data_file: File) -> Self {
-        Self { shared, data_file, pending: None }
+    pub(super) fn new(shared: Arc<Shared>, begun: Begun) -> Self {
+        let Begun { data_file, tally_file, tally } = begun;
+        Self { shared, data_file, tally_file, tally, pending: None }
+    }
+
+    /// Has tests look at the data before each sync.
+    #[cfg(test)]
+    pub(super) fn watch(&mut self, before: Box<dyn FnMut() -> std::io::Result<()> + Send>) {
+        self.data_file.before = Some(before);
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
         loop {
-            match self.shared.queue.take(TICK) {
+            let wait = if self.tally_file.is_dirty() { SYNC_AFTER } else { TICK };
+            match self.shared.queue.take(wait) {
                 Taken::Group(jobs) => self.serve(jobs),
                 Taken::Nothing => self.tick(),
-                Taken::Closed => return,
+                Taken::Closed => return self.end(),
             }
+            let synced = self.tally_file.sync_if_due();
+            self.tally_synced(synced);
             self.shared.silent.store(false, Ordering::Release);
         }
     }
@@ -76,7 +91,31 @@ impl Writer {
         }
     }
 
+    fn end(mut self) {
+        let synced = self.tally_file.sync();
+        self.tally_synced(synced);
+    }
+
+    // A disk that fails to sync this file will not keep the next group either.
+    fn tally_synced(&mut self, synced: std::io::Result<()>) {
+        if let Err(error) = synced
+            && !matches!(self.shared.health(), Health::Stopped { .. })
+        {
+            self.stop(&format!("the disk failed to sync: {error}"));
+        }
+    }
+
+    fn stop_if_given_up(&mut self) {
+        let words = self.shared.read().given_up().map(str::to_owned);
+        if let Some(words) = words
+            && !matches!(self.shared.health(), Health::Stopped { .. })
+        {
+            self.stop(&Fault::GivenUp(words).to_string());
+        }
+    }
+
     fn tick(&mut self) {
+        self.stop_if_given_up();
         match self.shared.health() {
             Health::Good if self.shared.sick.load(Ordering::Acquire) => {
                 self.wait_for("a read failed");
@@ -92,6 +131,7 @@ impl Writer {
 
     /// Whether new work may be written now.
     fn ready(&mut self) -> Result<(), CommitError> {
+        self.stop_if_given_up();
         if self.shared.sick.load(Ordering::Acquire) {
             self.tick();
         }
@@ -162,7 +202,7 @@ impl Writer {
     }
 
     /// Makes the puts durable, or leaves the store as it was.
-    fn write(&mut self, mut puts: Values) -> Result<(), CommitError> {
+    pub(super) fn write(&mut self, mut puts: Values) -> Result<(), CommitError> {
         let mut undo = Values::new();
         for key in puts.keys() {
             undo.insert(key.clone(), self.stored(key)?);
@@ -171,6 +211,7 @@ impl Writer {
         if puts.is_empty() {
             return Ok(());
         }
+        self.count(&mut undo, &mut puts)?;
         let (error, fate) = match self.attempt(&undo, &puts) {
             Ok(()) => return Ok(()),
             Err(failed) => failed,
@@ -183,11 +224,48 @@ impl Writer {
         Err(error)
     }
 
+    /// Adds the tally after the group to it.
+    fn count(&mut self, undo: &mut Values, puts: &mut Values) -> Result<(), CommitError> {
+        let whole = |(key, old): (&Vec<u8>, &Option<Vec<u8>>)| {
+            old.as_ref().is_none_or(|stored| decode(key, stored).is_ok())
+        };
+        if !undo.iter().all(whole) {
+            // A damaged record is about to be replaced. Its own checksum may be what is damaged,
+            // so that only what lies there now can be taken from the sum; all else must be right.
+            let state = self.shared.read();
+            let db = state.db().map_err(engine)?;
+            let compared = state.noted(self.tally.compare(db)).map_err(engine)?;
+            if let Err(why) = compared {
+                state.give_up(&why);
+                return Err(CommitError::Engine(why));
+            }
+            let met = state.noted(Tally::of(db)).map_err(engine)?;
+            self.tally = met.numbered_as(&self.tally);
+        }
+        puts.insert(TALLY_KEY.to_vec(), Some(self.tally.after(undo, puts).stored()));
+        undo.insert(TALLY_KEY.to_vec(), self.stored(TALLY_KEY)?);
+        Ok(())
+    }
+
     fn attempt(&mut self, undo: &Values, puts: &Values) -> Result<(), (CommitError, Fate)> {
         self.shared.write().cover(undo.clone());
         match self.apply(puts) {
-            Ok(()) => self.settle().map_err(|error| (error, Fate::Unknown)),
+            Ok(()) => {
+                self.settle().map_err(|error| (error, Fate::Unknown))?;
+                if let Some(next) = puts.get(TALLY_KEY).and_then(Option::as_deref).and_then(Tally::parse) {
+                    self.note(next);
+                }
+                Ok(())
+            }
             Err(fault) => self.failed(fault, puts.clone()),
+        }
+    }
+
+    fn note(&mut self, tally: Tally) {
+        self.tally = tally;
+        if let Err(error) = self.tally_file.write(&self.tally) {
+            // The tree may be ahead of the file. The next group writes it again.
+            tracing::warn!(%error, "the tally beside the store could not be written");
         }
     }
 
@@ -200,16 +278,14 @@ impl Writer {
                 None => batch.remove(key.as_slice()),
             }
         }
-        let state = self.shared.read();
-        let db = state.db()?;
-        guarded(|| db.apply_batch(batch).and_then(|()| db.flush()))?;
+        self.shared.read().call(|db| db.apply_batch(batch).and_then(|()| db.flush()))?;
         Ok(())
     }
 
     /// Brings what was flushed onto the disk and shows it to readers.
     fn settle(&mut self) -> Result<(), CommitError> {
         // The engine's flush starts the writing but does not make the disk keep it.
-        if let Err(error) = self.data_file.sync_all() {
+        if let Err(error) = self.data_file.sync() {
             return Err(self.stop(&format!("the disk failed to sync: {error}")));
         }
         self.shared.write().uncover();
@@ -221,7 +297,7 @@ impl Writer {
         // write the part of the group that it holds.
         let kept = match &fault {
             Fault::Engine(_) => self.shared.read().db().is_ok_and(|db| db.context.global_error().is_err()),
-            Fault::Panic(_) | Fault::Closed => false,
+            Fault::Panic(_) | Fault::GivenUp(_) | Fault::Closed => false,
         };
         if !kept {
             return Err((self.stop(&fault.to_string()), Fate::Unknown));
@@ -264,7 +340,7 @@ impl Writer {
 
     /// Opens the engine again when there is room for it, and finds out what became of a group.
     fn heal(&mut self) -> Fate {
-        if let Err(error) = self.data_file.sync_all() {
+        if let Err(error) = self.data_file.sync() {
             // Pages that failed to reach the disk look clean afterwards: nothing read from them
             // may be taken for durable.
             self.stop(&format!("the disk failed to sync: {error}"));
@@ -301,12 +377,34 @@ impl Writer {
             tracing::error!(%error, "store could not be settled after reopening");
             return Fate::Unknown;
         }
+        if let Err(why) = self.recount() {
+            self.shared.read().give_up(&why);
+            self.stop(&why);
+            return Fate::Unknown;
+        }
         self.pending = None;
         self.shared.sick.store(false, Ordering::Release);
         self.shared.set_health(Health::Good);
         self.shared.home.room.take_ballast();
         tracing::info!("store reopened: writes go on");
         fate
+    }
+
+    /// Whether the engine, opened again, still has all it had.
+    fn recount(&mut self) -> Result<(), String> {
+        let tally = {
+            let state = self.shared.read();
+            let stored = state.call(|db| db.get(TALLY_KEY)).map_err(|fault| fault.to_string())?;
+            let tally = stored.and_then(|stored| Tally::parse(&stored)).ok_or("the tally is gone")?;
+            if tally.number < self.tally.number {
+                return Err(format!("group {} of {} is the last", tally.number, self.tally.number));
+            }
+            let db = state.db().map_err(|fault| fault.to_string())?;
+            state.noted(tally.compare(db)).map_err(|fault| fault.to_string())??;
+            tally
+        };
+        self.note(tally);
+        Ok(())
     }
 
     /// Compares each record of the pending group with the tree, and takes back what may not stay.
@@ -317,9 +415,8 @@ impl Writer {
         let (mut new, mut old) = (0, 0);
         let undo = {
             let state = self.shared.read();
-            let db = state.db()?;
             for (key, put) in &pending.puts {
-                let found = guarded(|| db.get(key))?.map(|stored| stored.to_vec());
+                let found = state.call(|db| db.get(key))?.map(|stored| stored.to_vec());
                 new += usize::from(found == *put);
                 old += usize::from(state.undo().get(key) == Some(&found));
             }
@@ -345,6 +442,10 @@ impl Drop for Writer {
             drop(jobs);
         }
     }
+}
+
+fn engine(fault: Fault) -> CommitError {
+    CommitError::Engine(fault.to_string())
 }
 
 /// What a group comes to.

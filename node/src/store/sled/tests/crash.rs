@@ -9,7 +9,7 @@ use super::*;
 /// Folder of the store, set by the test for the process that it kills.
 const CHILD_FOLDER: &str = "YUNLING_TEST_CRASH_FOLDER";
 
-/// Kills in a usual run: some seconds. `YUNLING_TEST_LONG` makes it two hundred.
+/// Kills in a usual run: some seconds. `YUNLING_LONG` makes it two hundred.
 const KILLS: usize = 20;
 const KILLS_LONG: usize = 200;
 
@@ -36,7 +36,7 @@ fn tell(writer: u8, n: u32) -> bool {
 fn a_killed_process_loses_and_tears_nothing_it_was_told() {
     let home = TempDir::new().unwrap();
     drop(open(home.path()));
-    let long = std::env::var_os("YUNLING_TEST_LONG").is_some();
+    let long = std::env::var_os("YUNLING_LONG").is_some();
     let mut dice = Dice(7);
     for round in 0..if long { KILLS_LONG } else { KILLS } {
         let told = run_and_kill(home.path(), &mut dice);

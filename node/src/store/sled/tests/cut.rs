@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU32;
 use super::steps::{End, WRITERS, check, write};
 use super::*;
 
-/// Cuts in a usual run; `YUNLING_TEST_LONG` makes it a hundred.
+/// Cuts in a usual run; `YUNLING_LONG` makes it a hundred.
 const CUTS: usize = 8;
 const CUTS_LONG: usize = 100;
 
@@ -104,7 +104,7 @@ impl Drop for Rig {
 }
 
 fn cuts() -> usize {
-    let long = std::env::var_os("YUNLING_TEST_LONG").is_some();
+    let long = std::env::var_os("YUNLING_LONG").is_some();
     if long { CUTS_LONG } else { CUTS }
 }
 

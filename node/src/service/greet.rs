@@ -1,0 +1,113 @@
+//! Hellos: each office shows the other its newest card, its life and its clock. A peer that has not
+//! accepted this node yet is greeted until it has; an accepted one once after a connection stands and
+//! then now and again, so that new addresses reach it without a new invitation.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use libp2p::PeerId;
+use yunling_protocol::card::SignedCard;
+use yunling_protocol::message::{Answer, Frame, Hello};
+use yunling_protocol::name::NodeName;
+
+use super::{Node, peers};
+
+/// Longest a hello may take, dialling included.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a hello that was not answered, and before the next look at a peer that is away.
+const GREET_PAUSE: Duration = Duration::from_secs(5);
+/// Pause when the network has not yet taken over a peer that was accepted a moment ago.
+const GREET_SOON: Duration = Duration::from_millis(300);
+/// Pause after a hello that was answered: a changed address is known to all peers within this time.
+const GREET_AGAIN: Duration = Duration::from_mins(10);
+
+/// An answered hello.
+#[derive(Debug)]
+pub(super) struct Greeted {
+    /// What the peer showed.
+    pub(super) hello: Hello,
+    /// From asking to the answer.
+    pub(super) took: Duration,
+    /// This node's clock when the answer came, unix seconds.
+    pub(super) clock: i64,
+}
+
+impl Node {
+    /// Says hello to a peer and keeps what it shows. On failure: the code of the failure and what is
+    /// known of it.
+    pub(super) async fn say_hello(
+        self: &Arc<Self>,
+        name: &NodeName,
+    ) -> Result<Greeted, (&'static str, String)> {
+        let net = self.net().ok_or_else(|| ("net-down", String::new()))?;
+        let members = self.members();
+        let member = members.get(name).filter(|m| m.removed_at.is_none());
+        let peer = member.and_then(|m| peers::peer_id(&m.card));
+        let peer = peer.ok_or_else(|| ("peer-unknown", name.to_string()))?;
+        let hello = self.hello().map_err(|e| ("internal", e.code))?;
+        let began = Instant::now();
+        let answer = net.request(peer, Frame::Hello(hello).encode(), HELLO_TIMEOUT).await;
+        let (took, clock) = (began.elapsed(), self.home.clock.now().0);
+        let answer = answer.map_err(|e| (e.code(), e.to_string()))?;
+        let hello = match Answer::decode(&answer) {
+            Ok(Answer::Hello(hello)) => hello,
+            Ok(Answer::Refused(code)) => return Err(("peer-hello-refused", code)),
+            _ => return Err(("net-malformed", "no hello came back".to_owned())),
+        };
+        let card = SignedCard::parse(&hello.card).ok().filter(|card| card.card.name == *name);
+        let card = card.ok_or_else(|| ("card-signature", "another card came back".to_owned()))?;
+        let node = self.clone();
+        match tokio::task::spawn_blocking(move || node.note_peer(&card)).await {
+            Ok(Ok(())) => Ok(Greeted { hello, took, clock }),
+            Ok(Err(refusal)) => Err(("card-signature", refusal.to_string())),
+            Err(stopped) => Err(("internal", stopped.to_string())),
+        }
+    }
+
+    /// Greets the peers that are due, each in a task of its own: one that does not answer must not keep
+    /// the outbox waiting. The tasks end with the network.
+    pub(super) fn greet(self: &Arc<Self>) {
+        let Some(net) = self.net() else { return };
+        let connections = net.connected();
+        let linked: BTreeSet<PeerId> = connections.iter().filter(|c| c.accepted).map(|c| c.peer).collect();
+        let members = self.members();
+        let active = members.iter().filter(|m| m.removed_at.is_none() && m.card.card.name != self.home.name);
+        for member in active {
+            let name = &member.card.card.name;
+            if !self.greet_due(name) {
+                continue;
+            }
+            let known = self.peer(name).map_or(true, |(_, record)| record.mutual);
+            let away = peers::peer_id(&member.card).is_none_or(|peer| !linked.contains(&peer));
+            if away && known {
+                self.greet_after(name, GREET_PAUSE);
+                continue;
+            }
+            self.greet_after(name, HELLO_TIMEOUT + GREET_PAUSE);
+            let (node, name) = (self.clone(), name.clone());
+            tokio::spawn(async move {
+                let answered = node.say_hello(&name).await;
+                if answered.is_ok() && !known {
+                    tracing::info!(peer = %name, "peer has accepted this node");
+                }
+                let pause = match answered {
+                    Ok(_) => GREET_AGAIN,
+                    Err(("net-unknown-peer", _)) => GREET_SOON,
+                    Err(_) => GREET_PAUSE,
+                };
+                node.greet_after(&name, pause);
+            });
+        }
+    }
+
+    fn greet_due(&self, name: &NodeName) -> bool {
+        let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.greeted.get(name).is_none_or(|after| Instant::now() >= *after)
+    }
+
+    fn greet_after(&self, name: &NodeName, pause: Duration) {
+        let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.greeted.insert(name.clone(), Instant::now() + pause);
+    }
+}

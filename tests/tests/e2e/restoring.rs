@@ -1,0 +1,136 @@
+//! A dead machine comes back from its backup: real files, real processes, three offices.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use yunling_tests::office::{Office, Sheet, id_number, record_on, sums, text, until};
+
+/// The machine is gone: only the backup and the identity in the safe are left. Restores and starts.
+fn come_back(folder: &Path, office: &mut Office, backup: &Path, peers: &[&str]) {
+    office.kill9();
+    let gone = (0..100).map(|n| folder.join(format!("gone-{n}"))).find(|p| !p.exists()).expect("a name");
+    std::fs::rename(&office.home, gone).expect("the home");
+    let identity = folder.join(format!("{}.identity", office.name));
+    std::fs::write(&identity, &office.backup_identity).expect("identity file");
+    let (backup, identity) = (backup.display().to_string(), identity.display().to_string());
+    let mut arguments = vec!["restore", backup.as_str(), "--identity", identity.as_str()];
+    arguments.extend_from_slice(peers);
+    assert_eq!(office.ok(&arguments)["fenced"], true);
+    office.start();
+}
+
+fn backup(folder: &Path, office: &Office) -> PathBuf {
+    let made = office.ok(&["backup", "create"]);
+    let safe = folder.join(format!("{}-{}.ylbackup", office.name, made["rows"]));
+    std::fs::copy(text(&made, "file"), &safe).expect("the backup is copied");
+    safe
+}
+
+fn recovery(office: &Office) -> (i32, Value) {
+    office.json(&["recovery", "show"])
+}
+
+fn opens(office: &Office) {
+    until("the fence opens", || (recovery(office).1["fenced"] == false).then_some(()));
+}
+
+fn three(folder: &Path) -> [Office; 3] {
+    let offices = [("kunming", "530100"), ("dali", "532900"), ("yuxi", "530400")];
+    let offices = offices.map(|(name, division)| Office::open(folder, name, division));
+    let [kunming, dali, yuxi] = &offices;
+    kunming.peer_with(dali);
+    kunming.peer_with(yuxi);
+    dali.peer_with(yuxi);
+    offices
+}
+
+#[test]
+fn a_node_from_a_backup_three_moves_old_rejoins_with_the_sums_of_its_peers() {
+    let folder = tempfile::tempdir().expect("folder");
+    let [mut kunming, dali, mut yuxi] = three(folder.path());
+    let person = id_number(0);
+    kunming.import(&Sheet::default().person(0, &[60, 60, 60]).write(folder.path(), "sheet.csv"));
+    let id = text(&kunming.dossier(&person), "dossier");
+    let old = backup(folder.path(), &kunming);
+    kunming.move_to(&id, &dali);
+    dali.move_to(&id, &yuxi);
+    yuxi.move_to(&id, &kunming);
+    let card = text(&kunming.ok(&["volunteer", "card", &id]), "card");
+    yuxi.ok(&[record_on(&card, "2025-07-01", "45"), vec!["--grade", "B"]].concat());
+    let before = kunming.wait_minutes(&id, 225);
+
+    yuxi.stop();
+    come_back(folder.path(), &mut kunming, &old, &["--no-new-peers"]);
+    // Dali alone is not enough: yuxi gave the dossier last, and only yuxi knows.
+    let heard = until("dali has told", || {
+        let (code, shown) = recovery(&kunming);
+        (code == 2 && shown["heard"] == serde_json::json!(["dali"])).then_some(shown)
+    });
+    assert_eq!(heard["missing"], serde_json::json!(["yuxi"]));
+    kunming.refused(&record_on(&id, "2025-08-01", "30"), "fenced");
+    kunming.refused(&["proof", "issue", &id], "fenced");
+    kunming.refused(&["transfer", "authorize", &id, "--to", "dali", "--checked"], "fenced");
+    let sheet = Sheet::default().person(1, &[60]).write(folder.path(), "more.csv").display().to_string();
+    kunming.refused(&["import", &sheet], "fenced");
+    kunming.refused(&["recovery", "lift", "--without", "dali", "--reason", "x"], "fence-missing-unnamed");
+
+    yuxi.start();
+    opens(&kunming);
+    // Told by dali that it had sealed, by yuxi that it holds the dossier again: it is copied anew.
+    until("the dossier comes back", || kunming.is_custodian(&id).then_some(()));
+    assert_eq!(sums(&kunming.wait_minutes(&id, 225)), sums(&before));
+    let custodians = [&kunming, &dali, &yuxi].iter().filter(|o| o.is_custodian(&id)).count();
+    assert_eq!(custodians, 1);
+    let shown = recovery(&kunming);
+    assert_eq!((shown.0, &shown.1["generation"]), (0, &2.into()));
+    assert_eq!((&shown.1["lost_entries"], &shown.1["lost_dossiers"]), (&0.into(), &0.into()));
+    // Found by number as before, and it moves on.
+    assert_eq!(text(&kunming.dossier(&person), "dossier"), id);
+    kunming.move_to(&id, &dali);
+    assert_eq!(sums(&dali.dossier(&id)), sums(&before));
+}
+
+#[test]
+fn one_backup_restored_twice_and_a_forgotten_seal_leave_one_custodian() {
+    let folder = tempfile::tempdir().expect("folder");
+    let [mut kunming, dali, yuxi] = three(folder.path());
+    kunming.import(&Sheet::default().person(0, &[60, 60]).write(folder.path(), "sheet.csv"));
+    let id = text(&kunming.dossier(&id_number(0)), "dossier");
+    let old = backup(folder.path(), &kunming);
+    kunming.move_to(&id, &dali);
+    for generation in [2, 3] {
+        come_back(folder.path(), &mut kunming, &old, &["--no-new-peers"]);
+        opens(&kunming);
+        assert_eq!(recovery(&kunming).1["generation"], generation, "a twin of the first life took one above");
+        assert!(!kunming.is_custodian(&id) && dali.is_custodian(&id));
+        kunming.refused(&["transfer", "authorize", &id, "--to", "yuxi", "--checked"], "dossier-moved");
+    }
+    dali.move_to(&id, &yuxi);
+    assert_eq!(yuxi.dossier(&id)["counted_minutes"], 120);
+}
+
+#[test]
+fn a_peer_made_after_the_backup_is_waited_for_and_the_fence_can_be_lifted_by_name() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut kunming = Office::open(folder.path(), "kunming", "530100");
+    let dali = Office::open(folder.path(), "dali", "532900");
+    kunming.import(&Sheet::default().person(0, &[60]).write(folder.path(), "sheet.csv"));
+    let id = text(&kunming.dossier(&id_number(0)), "dossier");
+    let old = backup(folder.path(), &kunming);
+    kunming.peer_with(&dali);
+    kunming.move_to(&id, &dali);
+
+    come_back(folder.path(), &mut kunming, &old, &["--new-peer", "dali"]);
+    let (code, shown) = recovery(&kunming);
+    assert_eq!((code, &shown["unknown"]), (2, &serde_json::json!(["dali"])));
+    // The card of the peer is accepted once more; then it is asked like every other.
+    kunming.ok(&["peer", "accept", &text(&dali.ok(&["peer", "card"]), "card")]);
+    opens(&kunming);
+    assert!(!kunming.is_custodian(&id) && dali.is_custodian(&id));
+
+    come_back(folder.path(), &mut kunming, &old, &["--new-peer", "ghost"]);
+    let without = ["recovery", "lift", "--without", "ghost", "--reason", "机房失火，不再恢复"];
+    assert_eq!(kunming.ok(&without)["missing"], serde_json::json!(["ghost"]));
+    assert_eq!(recovery(&kunming).1["lifted"], true);
+    kunming.refused(&without, "fence-none");
+}
