@@ -359,7 +359,9 @@ fn what_was_told_to_an_earlier_life_does_not_open_the_fence_of_a_later_one() {
     world.silent.borrow_mut().insert(DALI);
     assert_eq!(world.receive(KUNMING, &slow.bytes), Answer::Ok);
     for _ in 0..5 {
-        [KUNMING, YUXI, CHUXIONG].into_iter().for_each(|at| drop(world.send_all(at)));
+        for at in [KUNMING, YUXI, CHUXIONG] {
+            world.send_all(at);
+        }
     }
     assert!(fenced(&world, KUNMING), "dali told it to another life");
     world.silent.borrow_mut().clear();
@@ -427,4 +429,22 @@ fn a_release_of_what_has_gone_on_since_is_done_and_not_promoted_again() {
     world.settle();
     held_by(&world, id, YUXI, 17_250);
     assert_eq!(world.stage(DALI, transfer), Some(Stage::Completed));
+}
+
+#[test]
+fn a_taker_that_forgot_the_end_of_a_cancelled_move_is_told_again() {
+    let mut world = four();
+    let id = volunteer(&world);
+    let slip = world.slip(KUNMING, id, DALI).unwrap();
+    let transfer = world.ask(DALI, KUNMING, &slip).unwrap();
+    until_accepted(&world, KUNMING, DALI, transfer);
+    let cancel = Input::Cancel { reason: "volunteer-stays".into() };
+    world.push(DALI, transfer, &cancel).unwrap();
+    let asked = backup(&world, DALI);
+    world.settle();
+    assert_eq!(world.stage(DALI, transfer), Some(Stage::Cancelled));
+    restore(&mut world, DALI, &asked, 8);
+    world.settle();
+    assert_eq!(world.stage(DALI, transfer), Some(Stage::Cancelled));
+    held_by(&world, id, KUNMING, 17_250);
 }
