@@ -131,7 +131,8 @@ impl World {
         let sums = model.sums(longest);
         for node in &self.nodes {
             let Ok(Some(dossier)) = node.dossier(id, &YUNNAN) else { continue };
-            if dossier.length() < longest.len() as u64 {
+            // Behind a fence there may be another chain, of a time that the restore undid.
+            if node.fenced || dossier.length() < longest.len() as u64 {
                 continue;
             }
             let totals = dossier.totals(&YUNNAN);
