@@ -338,7 +338,11 @@ fn step_giving(
         }
         // An accept that was overtaken may have put the release into the outbox once more.
         (Completed, Input::Done) => Ok(vec![Action::ClearOutbox]),
-        (Completed | Cancelled, Input::PeerCancels { .. }) => Ok(vec![]),
+        (Completed, Input::PeerCancels { .. }) => Ok(vec![]),
+        // A peer that was restored to before it heard of the end asks until it is told again.
+        (Cancelled, Input::PeerCancels { .. }) => {
+            Ok(vec![Action::SendCancel(t.reason.clone().unwrap_or_default())])
+        }
         // Too late to cancel: the peer learns it by the release.
         (Sealed, Input::PeerCancels { .. }) => Ok(vec![Action::SendRelease]),
         (Requested | Offered, Input::Cancel { reason } | Input::PeerCancels { reason }) => {

@@ -75,11 +75,11 @@ impl World {
         }
         let lengths: Vec<u64> = self.nodes.iter().map(|n| n.record(id).map_or(0, |r| r.length)).collect();
         let known = self.model.borrow().history.get(&id).map_or(0, |h| h.chain.len() as u64);
-        let chains: Vec<Vec<Vec<u8>>> = self.nodes.iter().map(|n| n.chain(id)).collect();
+        let chains = self.living_chains(id);
         for (at, chain) in chains.iter().enumerate() {
             // A head that a restored node was told of, or whose rest is destroyed, has no whole chain.
             let whole = self.nodes[at].record(id).is_none_or(|r| !r.destroyed);
-            if whole && chain.len() as u64 != lengths[at] {
+            if whole && !self.nodes[at].fenced && chain.len() as u64 != lengths[at] {
                 return violated(ONE_HISTORY, format!("the chain of {} at {at} has holes", short(&id.0)));
             }
         }
@@ -95,6 +95,17 @@ impl World {
             return violated(HISTORY_GROWS, found);
         }
         self.check_growth(id, longest)
+    }
+
+    /// The chains that count. What lies behind a fence, or was closed because the node was told of
+    /// its seal, may be of a time that a restore undid: nothing is built on it.
+    pub(crate) fn living_chains(&self, id: DossierId) -> Vec<Vec<Vec<u8>>> {
+        let living = |node: &crate::node::Node| {
+            let chain = node.chain(id);
+            let told = node.record(id).is_some_and(|r| r.destroyed && r.length > chain.len() as u64);
+            if node.fenced || told { Vec::new() } else { chain }
+        };
+        self.nodes.iter().map(living).collect()
     }
 
     /// The history as known before must be the beginning of the longest chain; its sums must be
@@ -120,7 +131,8 @@ impl World {
         let sums = model.sums(longest);
         for node in &self.nodes {
             let Ok(Some(dossier)) = node.dossier(id, &YUNNAN) else { continue };
-            if dossier.length() < longest.len() as u64 {
+            // Behind a fence there may be another chain, of a time that the restore undid.
+            if node.fenced || dossier.length() < longest.len() as u64 {
                 continue;
             }
             let totals = dossier.totals(&YUNNAN);

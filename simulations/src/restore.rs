@@ -61,10 +61,10 @@ impl World {
     fn forget_lost(&mut self, at: usize) {
         let dossiers = self.model.borrow().dossiers.clone();
         for id in dossiers {
-            let chains: Vec<Vec<Vec<u8>>> = self.nodes.iter().map(|n| n.chain(id)).collect();
-            let longest = chains.into_iter().max_by_key(Vec::len).unwrap_or_default();
+            let longest = self.living_chains(id).into_iter().max_by_key(Vec::len).unwrap_or_default();
+            let nowhere = self.nodes.iter().all(|n| n.chain(id).is_empty());
             let mut model = self.model.borrow_mut();
-            let Some(history) = model.history.get_mut(&id).filter(|h| h.chain.len() > longest.len()) else {
+            let Some(history) = model.history.get_mut(&id).filter(|h| h.chain != longest) else {
                 continue;
             };
             self.say(|| {
@@ -79,7 +79,7 @@ impl World {
             history.chain = longest;
             // A proof may now state what was lost.
             model.proofs.retain(|p| p.dossier != id);
-            if model.history.get(&id).is_none_or(|h| h.chain.is_empty()) {
+            if nowhere {
                 model.dossiers.retain(|d| *d != id);
             }
         }

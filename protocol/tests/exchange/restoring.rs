@@ -341,3 +341,110 @@ fn half_made_moves_of_a_restored_node_end_on_both_sides() {
     held_by(&world, id, KUNMING, 17_250);
     assert!(world.push(DALI, transfer, &Input::Resume).is_err(), "nothing is left to resume");
 }
+
+#[test]
+fn what_was_told_to_an_earlier_life_does_not_open_the_fence_of_a_later_one() {
+    let mut world = four();
+    let id = volunteer(&world);
+    let old = backup(&world, KUNMING);
+    restore(&mut world, KUNMING, &old, 1);
+    // Every peer answers the first restore; the answer of Dali comes twice, the second time late.
+    world.send_all(KUNMING);
+    let slow = world.outbox(DALI).into_iter().find(|p| p.word() == "known").unwrap();
+    world.settle();
+    assert!(!fenced(&world, KUNMING));
+    moved(&world, id, KUNMING, DALI);
+    // The same backup once more: Dali knows of a seal now, but says so to nobody yet.
+    restore(&mut world, KUNMING, &old, 2);
+    world.silent.borrow_mut().insert(DALI);
+    assert_eq!(world.receive(KUNMING, &slow.bytes), Answer::Ok);
+    for _ in 0..5 {
+        for at in [KUNMING, YUXI, CHUXIONG] {
+            world.send_all(at);
+        }
+    }
+    assert!(fenced(&world, KUNMING), "dali told it to another life");
+    world.silent.borrow_mut().clear();
+    world.settle();
+    assert!(!fenced(&world, KUNMING));
+    held_by(&world, id, DALI, 17_250);
+}
+
+#[test]
+fn a_backup_made_behind_a_fence_asks_since_the_backup_before_it() {
+    let mut world = four();
+    let id = volunteer(&world);
+    let old = backup(&world, YUXI);
+    let (hour, _) = world.record(YUXI, id, KUNMING, daily(800, 30)).unwrap();
+    world.settle();
+    restore(&mut world, YUXI, &old, 1);
+    world.wait(40 * 86_400);
+    let inner = Fence::load(&world.desks[YUXI].store).unwrap().unwrap().0;
+    // A backup of the fenced store, put back much later.
+    let store = backup(&world, YUXI);
+    let name = world.desks[CHUXIONG].name.clone();
+    let outer = Fence::begin(&store, world.now.get(), 2, std::slice::from_ref(&name)).unwrap();
+    assert_eq!((outer.made_at, outer.old_generation), (inner.made_at, 2));
+    assert_eq!((outer.new_peers, outer.heard), (vec![name], vec![]));
+    world.settle();
+    assert!(ledger::statement(&world.desks[YUXI].store, id, hour).unwrap().is_some());
+}
+
+#[test]
+fn a_move_whose_giver_was_told_its_seal_ends_on_both_sides() {
+    let mut world = four();
+    let id = volunteer(&world);
+    let slip = world.slip(KUNMING, id, DALI).unwrap();
+    let old = backup(&world, KUNMING);
+    let transfer = world.ask(DALI, KUNMING, &slip).unwrap();
+    until_accepted(&world, KUNMING, DALI, transfer);
+    world.record(KUNMING, id, KUNMING, daily(900, 10)).unwrap();
+    world.carry_one(DALI, "accept");
+    world.carry_one(KUNMING, "offer");
+    while world.stage(DALI, transfer) != Some(Stage::Accepted) {
+        world.work(DALI, transfer, 64, crate::copy::Dies::Never);
+    }
+    world.carry_one(DALI, "accept");
+    world.carry_one(KUNMING, "release");
+    // The giver forgets the hour and the seal before it hears that all is done.
+    restore(&mut world, KUNMING, &old, 4);
+    world.settle();
+    held_by(&world, id, DALI, 17_260);
+    assert_eq!(world.stage(KUNMING, transfer), Some(Stage::Completed));
+    assert!(world.waiting().is_empty());
+}
+
+#[test]
+fn a_release_of_what_has_gone_on_since_is_done_and_not_promoted_again() {
+    let mut world = four();
+    let id = volunteer(&world);
+    let slip = world.slip(KUNMING, id, DALI).unwrap();
+    let transfer = world.ask(DALI, KUNMING, &slip).unwrap();
+    until_accepted(&world, KUNMING, DALI, transfer);
+    let accepted = backup(&world, DALI);
+    world.settle();
+    moved(&world, id, DALI, YUXI);
+    // Dali comes back with the copy accepted and the promotion still to come.
+    restore(&mut world, DALI, &accepted, 6);
+    world.settle();
+    held_by(&world, id, YUXI, 17_250);
+    assert_eq!(world.stage(DALI, transfer), Some(Stage::Completed));
+}
+
+#[test]
+fn a_taker_that_forgot_the_end_of_a_cancelled_move_is_told_again() {
+    let mut world = four();
+    let id = volunteer(&world);
+    let slip = world.slip(KUNMING, id, DALI).unwrap();
+    let transfer = world.ask(DALI, KUNMING, &slip).unwrap();
+    until_accepted(&world, KUNMING, DALI, transfer);
+    let cancel = Input::Cancel { reason: "volunteer-stays".into() };
+    world.push(DALI, transfer, &cancel).unwrap();
+    let asked = backup(&world, DALI);
+    world.settle();
+    assert_eq!(world.stage(DALI, transfer), Some(Stage::Cancelled));
+    restore(&mut world, DALI, &asked, 8);
+    world.settle();
+    assert_eq!(world.stage(DALI, transfer), Some(Stage::Cancelled));
+    held_by(&world, id, KUNMING, 17_250);
+}
