@@ -162,6 +162,11 @@ impl Content {
 
     /// Word for logs.
     pub fn word(&self) -> &'static str {
+        Self::word_of(self.number()).unwrap_or_default()
+    }
+
+    /// Word of a kind number.
+    pub fn word_of(number: u64) -> Option<&'static str> {
         const WORDS: [&str; 11] = [
             "request",
             "offer",
@@ -175,7 +180,7 @@ impl Content {
             "recovering",
             "known",
         ];
-        WORDS[self.number() as usize - 1]
+        WORDS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
     }
 
     fn put(&self, map: MapBuilder) -> MapBuilder {

@@ -32,8 +32,6 @@ use crate::store::{Options, SledStore};
 
 /// Mark of a run under way: the hash of its backup, in hexadecimal.
 const MARK_FILE: &str = "restore.part";
-/// Key of the life in [`Table::Meta`].
-const LIFE_KEY: &[u8] = b"life";
 /// Puts and bytes of one batch: half of what a batch may be.
 const BATCH_PUTS: usize = 8_192;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -81,7 +79,7 @@ pub fn restore(request: RestoreRequest<'_>) -> Result<Restored, Refusal> {
     let opened = Opened::open(request.file)?;
     let mut life = None;
     let content = opened.content(&request.unlock, |_, key, value| {
-        if key.split_first() == Some((&Table::Meta.number(), LIFE_KEY)) {
+        if key.split_first() == Some((&Table::Meta.number(), &life_key().key)) {
             life = Some(value.to_vec());
         }
         Ok(())
@@ -310,7 +308,8 @@ fn write_store(
     let mut batch = Batch::default();
     let (mut bytes, mut rows, mut left_out) = (0, 0, 0);
     // The fence of a backup made behind one stays: what it waited for is waited for again.
-    let own = [OWNER_KEY, LIFE_KEY];
+    let life = life_key();
+    let own = [OWNER_KEY, &life.key];
     opened.content(unlock, |_, raw, value| {
         let (number, key) = raw.split_first().ok_or_else(|| damaged(folder, PART_STORE))?;
         let table = Table::from_number(*number).ok_or_else(|| {

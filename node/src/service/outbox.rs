@@ -150,13 +150,11 @@ impl Node {
         let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
         let due = rows.into_iter().filter(|(key, _)| progress.tries.get(key).is_none_or(|a| a.after <= now));
         let entries = due.filter_map(|(key, value)| Some((key, OutboxEntry::decode(&value).ok()?)));
-        let mut due: Vec<_> = entries.collect();
+        let fenced = self.fenced();
+        // Behind a fence nothing else may leave: it would be said by a node that forgot what it said.
+        let may_leave = entries.filter(|(_, entry)| !fenced || speaks_of_recovery(entry));
+        let mut due: Vec<_> = may_leave.take(PEER_ROUND_MAX).collect();
         drop(progress);
-        if self.fenced() {
-            // Nothing else may leave: it would be said by a node that forgot what it said before.
-            due.retain(|(_, entry)| speaks_of_recovery(entry));
-        }
-        due.truncate(PEER_ROUND_MAX);
         for (key, entry) in &mut due {
             self.resign(key, entry)?;
         }

@@ -302,9 +302,10 @@ impl Node {
             record.life = Some(life);
             batch.expect.push(Expect::Equals(key.clone(), stored));
             batch.put.push(Put::Set(key, record.encode()));
+            // What was sealed towards it is owed again.
+            self.wake.notify_one();
             Ok((batch, None))
         })?;
-        self.wake.notify_one();
         Ok(verdict)
     }
 

@@ -15,8 +15,11 @@ use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Cap of an answer frame (DESIGN §10).
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// Most seals or changes in one answer: with the statement cap they stay under the answer cap.
+/// Most changes in one answer: with the statement cap they stay under the answer cap.
 pub const ITEMS_MAX: usize = 60;
+/// Most seals in one answer: one for each move a dossier ever made. A seal has under 1 KiB, so that
+/// all of them stay under the answer cap.
+pub const SEALS_MAX: usize = 1_000;
 
 /// First words of a peer on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,9 +104,13 @@ fn take_bytes(items: &mut std::vec::IntoIter<Value>, index: i64, cap: usize) -> 
     }
 }
 
-fn take_list(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Vec<Vec<u8>>, CborError> {
+fn take_list(
+    items: &mut std::vec::IntoIter<Value>,
+    index: i64,
+    max: usize,
+) -> Result<Vec<Vec<u8>>, CborError> {
     let Value::Array(list) = take(items, index)? else { return Err(CborError::WrongType(index)) };
-    if list.len() > ITEMS_MAX {
+    if list.len() > max {
         return Err(CborError::WrongType(index));
     }
     let one = |v| match v {
@@ -192,13 +199,13 @@ impl Answer {
             3 => {
                 let to = cbor::as_text(take(&mut items, 1)?, 1, NODE_NAME_BYTES_MAX)?;
                 let to = NodeName::parse(&to).map_err(|_| CborError::WrongType(1))?;
-                Answer::Moved { to, seals: take_list(&mut items, 2)? }
+                Answer::Moved { to, seals: take_list(&mut items, 2, SEALS_MAX)? }
             }
             4 => Answer::Refused(cbor::as_text(take(&mut items, 1)?, 1, SHORT_TEXT_BYTES_MAX)?),
             5 => Answer::Stale { seen: Life::from_value(take(&mut items, 1)?, 1)? },
             6 => Answer::Busy,
             7 => Answer::Hello(Hello::take(&mut items)?),
-            8 => Answer::Changes(take_list(&mut items, 1)?),
+            8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)

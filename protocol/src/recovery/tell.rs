@@ -22,8 +22,10 @@ const PAGE_BYTES: usize = 40 * 1024;
 /// How much earlier than the backup something may be dated and still be told: clocks are set, and a
 /// statement told twice costs nothing.
 pub const MARGIN_SECONDS: i64 = 7 * 86_400;
-/// Tables that hold statements of others, in the order they are told.
-const TABLES: [Table; 2] = [Table::Statement, Table::Held];
+/// Tables that hold statements of others, in the order they are told. A correction told while a copy
+/// was checked lies with the staged rows until the promotion; rows move to the last table only, so
+/// that none slips through between two pages.
+const TABLES: [Table; 3] = [Table::Staged, Table::Held, Table::Statement];
 
 /// One page for `peer`.
 struct Page<'a> {
@@ -35,6 +37,8 @@ struct Page<'a> {
     bytes: usize,
     redeliver: Vec<Statement>,
     owed: Vec<Seal>,
+    /// The dossier looked at last, and the epoch of the peer's last seal in it: its rows lie together.
+    sealed: Option<(DossierId, Option<u64>)>,
 }
 
 /// Answers one question of a restored peer with one page.
@@ -55,6 +59,7 @@ pub fn answer(
         bytes: 0,
         redeliver: Vec::new(),
         owed: Vec::new(),
+        sealed: None,
     };
     let next = page.read(after)?;
     let mut batch = Batch::default();
@@ -118,24 +123,38 @@ impl Page<'_> {
             if seal || statement.common.issued_at >= self.since {
                 self.push(bytes.to_vec());
             }
-            if let Body::Seal(seal) = &statement.body {
-                self.push_seals_before(statement.common.dossier, seal.epoch)?;
-            }
+        } else if self.leads_to_the_peer(&statement)? {
+            self.push(bytes.to_vec());
         } else if statement.common.issuer == *self.office.me {
             self.take_own(statement)?;
         }
         Ok(())
     }
 
-    /// The seals of others before one of the peer: without them it cannot show where the dossier is.
-    fn push_seals_before(&mut self, dossier: DossierId, epoch: u64) -> Result<(), DecideError> {
-        for bytes in ledger::seals_kept(self.books, dossier)?.into_iter().take(epoch as usize) {
-            let before = Statement::parse(&bytes).map_err(|e| DecideError::Rule(e.code()))?;
-            if before.common.issuer != *self.peer {
-                self.push(bytes);
+    /// Whether it is a seal of another before one of the peer: without these the peer cannot show
+    /// where the dossier is. Each is told by its own row, so that a page stays under its cap however
+    /// often a dossier has moved.
+    fn leads_to_the_peer(&mut self, statement: &Statement) -> Result<bool, DecideError> {
+        let Body::Seal(seal) = &statement.body else { return Ok(false) };
+        let dossier = statement.common.dossier;
+        let known = self.sealed.filter(|(id, _)| *id == dossier).map(|(_, last)| last);
+        let last = match known {
+            Some(last) => last,
+            None => {
+                let mut last = None;
+                for bytes in ledger::seals_kept(self.books, dossier)? {
+                    let seal = Statement::parse(&bytes).map_err(|e| DecideError::Rule(e.code()))?;
+                    if let Body::Seal(body) = &seal.body
+                        && seal.common.issuer == *self.peer
+                    {
+                        last = last.max(Some(body.epoch));
+                    }
+                }
+                self.sealed = Some((dossier, last));
+                last
             }
-        }
-        Ok(())
+        };
+        Ok(last > Some(seal.epoch))
     }
 
     /// A statement of this node: a seal that gave the peer a dossier, or something the peer took.

@@ -29,6 +29,10 @@ const FLOODERS: usize = 16;
 const ABREAST: usize = 32;
 /// Of these kept open by each.
 const HELD: usize = 3;
+/// How long a flooder waits for a stream to open: longer than the victim waits for one that it holds
+/// ([`short`]). Who fills the connection's window opens nothing more until those streams were given up, and
+/// must be there still to be struck for them.
+const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause of a flooder before it comes back.
 const RETURN_PAUSE: Duration = Duration::from_millis(250);
 /// What the victim's memory may grow by under all of it, bytes: the windows and places of the peers,
@@ -48,7 +52,7 @@ fn key(number: usize) -> Keypair {
 fn short() -> Limits {
     Limits {
         cut_off: Duration::from_millis(300),
-        frame_timeout: Duration::from_secs(2),
+        frame_timeout: Duration::from_secs(1),
         request_timeout_max: Duration::from_secs(3),
         ..quick()
     }
@@ -177,7 +181,7 @@ impl Line {
     async fn open(&self, victim: &Victim, protocol: &'static str) -> Option<libp2p::Stream> {
         let mut control = self.control.clone();
         let opening = control.open_stream(victim.peer, StreamProtocol::new(protocol));
-        timeout(Duration::from_secs(2), opening).await.ok()?.ok()
+        timeout(OPEN_PATIENCE, opening).await.ok()?.ok()
     }
 }
 

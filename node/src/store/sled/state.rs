@@ -182,8 +182,7 @@ impl State {
     /// The next items of the snapshot.
     pub(super) fn snapshot_items(&self, limit: usize) -> Result<Vec<RawItem>, Fault> {
         let Some(kept) = &self.kept else { return Ok(Vec::new()) };
-        let db = self.db()?;
-        guarded(|| {
+        self.call(|db| {
             let under = db.range(kept.cursor()..);
             Merged::new(under, kept.ahead(), |a, b| a < b).take(limit).collect()
         })
