@@ -121,6 +121,30 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// A transfer that begins now, of which nothing but its two ends is known.
+    pub fn new(id: TransferId, dossier: DossierId, side: Side, peer: NodeName, now: UnixTime) -> Self {
+        Self {
+            id,
+            dossier,
+            side,
+            peer,
+            epoch: 0,
+            stage: Stage::Requested,
+            head: ChainHead([0; 32]),
+            count: 0,
+            minutes: Minutes(0),
+            have: 0,
+            rounds: 0,
+            started: now,
+            expires: UnixTime(now.0.saturating_add(TRANSFER_SECONDS_MAX)),
+            reason: None,
+            seal: None,
+            code_hash: [0; 32],
+            purge_at: None,
+            unasked: Vec::new(),
+        }
+    }
+
     /// Whether local appends must wait until the seal or a cancel.
     pub fn queues_appends(&self) -> bool {
         self.side == Side::Giving && self.stage == Stage::Offered && self.rounds > OFFER_ROUNDS_MAX

@@ -24,22 +24,9 @@ const LATER_MS: u64 = 6_000;
 
 /// What an outbox entry is, told by its key.
 fn word(key: &[u8]) -> &'static str {
-    let words = [
-        "request",
-        "offer",
-        "refuse",
-        "pull",
-        "accept",
-        "release",
-        "done",
-        "cancel",
-        "deliver",
-        "recovering",
-        "known",
-    ];
     let zero = key.iter().position(|b| *b == 0);
     match (zero.and_then(|zero| key.get(zero + 1)), key.last()) {
-        (Some(b'c'), Some(number)) => words.get(usize::from(*number).wrapping_sub(1)).unwrap_or(&"message"),
+        (Some(b'c'), Some(number)) => Content::word_of(u64::from(*number)).unwrap_or("message"),
         _ => "deliver",
     }
 }

@@ -79,7 +79,7 @@ pub fn restore(request: RestoreRequest<'_>) -> Result<Restored, Refusal> {
     let opened = Opened::open(request.file)?;
     let mut life = None;
     let content = opened.content(&request.unlock, |_, key, value| {
-        if key.split_first() == Some((&Table::Meta.number(), &life_key().key)) {
+        if key.split_first() == Some((&Table::Meta.number(), life_key().key.as_slice())) {
             life = Some(value.to_vec());
         }
         Ok(())

@@ -2,14 +2,13 @@
 
 use super::authorisation::{self, CodeRecord, TRIES_MAX, authorisation_key, code_hash};
 use super::record::Loaded;
-use super::{Action, Facts, Input, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, plain_content, step};
+use super::{Action, Facts, Input, Side, TRANSFER_SECONDS_MAX, Transfer, plain_content, step};
 use crate::day::UnixTime;
 use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
-use crate::id::{ChainHead, DossierId};
+use crate::id::DossierId;
 use crate::ledger::{self, Appender, Books, LedgerError};
 use crate::message::{Answer, CODE_BYTES, Content, Message};
-use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, Vault};
 use crate::statement::{Authorisation, Body, Consent, Seal};
@@ -245,25 +244,12 @@ fn request(
 }
 
 fn new_transfer(office: &Office<'_>, message: &Message, record: &CodeRecord) -> Transfer {
+    let peer = message.from.clone();
     Transfer {
-        id: message.transfer,
-        dossier: message.dossier,
-        side: Side::Giving,
-        peer: message.from.clone(),
         epoch: record.epoch,
-        stage: Stage::Requested,
-        head: ChainHead([0; 32]),
-        count: 0,
-        minutes: Minutes(0),
-        have: 0,
-        rounds: 0,
-        started: office.now,
         expires: record.expires,
-        reason: None,
-        seal: None,
         code_hash: record.hash,
-        purge_at: None,
-        unasked: Vec::new(),
+        ..Transfer::new(message.transfer, message.dossier, Side::Giving, peer, office.now)
     }
 }
 

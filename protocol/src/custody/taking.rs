@@ -5,22 +5,27 @@ use std::collections::BTreeSet;
 use super::authorisation::{code_hash, parse_code};
 use super::giving::clear_outbox;
 use super::record::{Loaded, staged_key};
-use super::{Action, Input, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, plain_content, step};
+use super::{Action, Input, Side, Stage, Transfer, plain_content, step};
 use crate::day::UnixTime;
 use crate::dossier::{Custody, Dossier, Entry};
 use crate::fresh::Fresh;
-use crate::id::{ChainHead, StatementId, TransferId};
+use crate::id::{ChainHead, TransferId};
 use crate::key::Role;
-use crate::ledger::{self, Appender, Books, HeadRecord};
+use crate::ledger::{self, Books};
 use crate::member::Members;
 use crate::message::{Answer, Content, Message};
-use crate::minutes::Minutes;
 use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
-use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
+use crate::office::{DecideError, Decision, Office, Secrets, Vault};
 use crate::profile::Profile;
-use crate::statement::{Body, Received, Statement};
+use crate::statement::Statement;
 use crate::store::{Batch, Read, Table};
+
+mod release;
+
+pub use release::{may_install, release_fits};
+
+use release::{adopt, release};
 
 /// First sequence of staged extras: changes an issuer told while the copy was checked.
 pub(super) const EXTRA_FROM: u64 = 1 << 48;
@@ -52,25 +57,10 @@ pub fn start(
         return Err(DecideError::Rule("transfer-in-progress"));
     }
     // The slip does not say the epoch; a dossier that was here before tells the least it can be.
+    let id = TransferId(fresh.bytes16());
     let transfer = Transfer {
-        id: TransferId(fresh.bytes16()),
-        dossier,
-        side: Side::Taking,
-        peer: from.clone(),
-        epoch: 0,
-        stage: Stage::Requested,
-        head: ChainHead([0; 32]),
-        count: 0,
-        minutes: Minutes(0),
-        have: 0,
-        rounds: 0,
-        started: office.now,
-        expires: UnixTime(office.now.0 + TRANSFER_SECONDS_MAX),
-        reason: None,
-        seal: None,
         code_hash: code_hash(dossier, &code),
-        purge_at: None,
-        unasked: Vec::new(),
+        ..Transfer::new(id, dossier, Side::Taking, from.clone(), office.now)
     };
     let mut batch = Batch::default();
     office.post(&mut batch, from, dossier, 0, transfer.id, Content::Request { code })?;
@@ -315,215 +305,4 @@ pub fn install(transfer: &Transfer, statements: &[Statement]) -> Vec<Batch> {
         batches.push(batch);
     }
     batches
-}
-
-/// Checks that a release is the one this transfer waits for: the seal of its old custodian over
-/// exactly the copied head, and the key of this dossier. `Err` is the reason code.
-pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Result<Statement, &'static str> {
-    let Content::Release { seal, key, .. } = &message.content else { return Err("message-unexpected") };
-    let seal = verify_copied(office.members, seal, office.trial, office.now)?;
-    let Body::Seal(body) = &seal.body else { return Err("seal-mismatch") };
-    let right = message.from == t.peer
-        && seal.common.issuer == t.peer
-        && seal.common.dossier == t.dossier
-        && body.transfer == t.id
-        && body.epoch == message.epoch
-        && body.epoch == t.epoch
-        && body.next == *office.me
-        && key.dossier_id() == t.dossier
-        && body.nullifier == key.nullifier(t.epoch);
-    let right = right || (mutants::is(Mutant::SealByEpochAlone) && body.epoch == t.epoch);
-    if right { Ok(seal) } else { Err("seal-mismatch") }
-}
-
-/// Whether the staged copy is the one that a fitting release seals, so that it may be installed.
-pub fn may_install(office: &Office<'_>, t: &Transfer, message: &Message) -> bool {
-    let sealed =
-        |seal: &Statement| matches!(&seal.body, Body::Seal(b) if (b.head, b.count) == (t.head, t.count));
-    !office.fenced
-        && t.stage == Stage::Accepted
-        && release_fits(office, t, message).is_ok_and(|seal| sealed(&seal))
-}
-
-/// The release: promotes the staged copy, appends the seal and "received".
-#[allow(clippy::too_many_arguments)]
-fn release(
-    office: &Office<'_>,
-    books: &dyn Books,
-    vault: &dyn Vault,
-    fresh: &mut Fresh,
-    mut loaded: Loaded,
-    message: &Message,
-    secrets: &Secrets,
-) -> Result<Decision, DecideError> {
-    if loaded.transfer.stage == Stage::Completed {
-        return done_again(office, books, &loaded.transfer);
-    }
-    let before = loaded.transfer.clone();
-    let copies_again = matches!(before.stage, Stage::Requested | Stage::Cancelled);
-    if copies_again {
-        // No offer was seen, or it is forgotten: the epoch is the one the seal speaks of.
-        loaded.transfer.epoch = message.epoch;
-    }
-    let seal = match release_fits(office, &loaded.transfer, message) {
-        Ok(seal) => seal,
-        Err(code) => return Ok(Decision::refused(code)),
-    };
-    let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
-    if let Some(record) = ledger::head_record(books, message.dossier)?.filter(|r| r.epoch > body.epoch) {
-        return gone_on(office, loaded, &before, seal.id, &record);
-    }
-    let mut batch = Batch::default();
-    if copies_again {
-        clear_outbox(&before, &mut batch);
-        // Sealed long ago perhaps: the copy has its time again.
-        loaded.transfer.expires = UnixTime(office.now.0 + TRANSFER_SECONDS_MAX);
-    }
-    let input = Input::Release { head: body.head, count: body.count, seal: seal.id };
-    let actions = step(&mut loaded.transfer, &input, None, office.now)?;
-    if loaded.transfer.head != before.head {
-        loaded.transfer.minutes = body.minutes;
-    }
-    if actions.contains(&Action::Promote) {
-        clear_outbox(&loaded.transfer, &mut batch);
-        promote(office, books, vault, fresh, &before, &seal, secrets, &mut batch)?;
-    }
-    let wake = !batch.put.is_empty();
-    loaded.save_changed(&before, &mut batch);
-    Ok(Decision { batch, answer: Answer::Ok, wake })
-}
-
-/// A release of what was here and has gone on, though a restored node forgot it and its transfer is
-/// of the time before: what the release asks for is done, and must not be done again.
-fn gone_on(
-    office: &Office<'_>,
-    mut loaded: Loaded,
-    before: &Transfer,
-    seal: StatementId,
-    record: &HeadRecord,
-) -> Result<Decision, DecideError> {
-    let mut batch = Batch::default();
-    clear_outbox(before, &mut batch);
-    let t = &mut loaded.transfer;
-    t.stage = Stage::Completed;
-    t.reason = None;
-    t.seal = Some(seal);
-    let content = Content::Done { count: record.length, head: record.head };
-    office.post(&mut batch, &t.peer, t.dossier, t.epoch, t.id, content)?;
-    loaded.save_changed(before, &mut batch);
-    Ok(Decision { batch, answer: Answer::Ok, wake: true })
-}
-
-#[allow(clippy::too_many_arguments)]
-fn promote(
-    office: &Office<'_>,
-    books: &dyn Books,
-    vault: &dyn Vault,
-    fresh: &mut Fresh,
-    transfer: &Transfer,
-    seal: &Statement,
-    secrets: &Secrets,
-    batch: &mut Batch,
-) -> Result<(), DecideError> {
-    let bytes = staged(books, transfer)?;
-    let mut dossier = Dossier::new(transfer.dossier);
-    for one in &bytes {
-        // Checked before the accept; parsed again because the disk is not believed.
-        let statement = Statement::parse(one).map_err(|e| DecideError::Rule(e.code()))?;
-        dossier.take(statement.into(), office.profile)?;
-    }
-    let mut appender = Appender::adopt(books, dossier, office.profile)?;
-    appender.append(seal)?;
-    let received = Body::Received(Received {
-        epoch: transfer.epoch + 1,
-        transfer: transfer.id,
-        seal: seal.id,
-        from: transfer.peer.clone(),
-        count: transfer.count + 1,
-    });
-    let statement = office.state(fresh, transfer.dossier, &received)?;
-    appender.append(&statement)?;
-    for extra in rows(books, transfer, EXTRA_FROM, u64::MAX)? {
-        if let Ok(change) = verify_copied(office.members, &extra, office.trial, office.now) {
-            // A change that no longer fits (told twice) is not an error of the move.
-            let _ = appender.append(&change);
-        }
-    }
-    let (count, head) = (appender.dossier().length(), appender.dossier().head());
-    batch.merge(appender.finish().0);
-    let stored = vault.close(transfer.dossier, secrets, fresh.bytes32());
-    ledger::set(batch, office::secrets_key(transfer.dossier), stored);
-    office.post(
-        batch,
-        &transfer.peer,
-        transfer.dossier,
-        transfer.epoch,
-        transfer.id,
-        Content::Done { count, head },
-    )?;
-    Ok(())
-}
-
-/// A release of a transfer that this node forgot when it was restored: the seal says all that is
-/// needed to copy the dossier once more. The old custodian must help, so an old message alone
-/// moves nothing.
-fn adopt(office: &Office<'_>, books: &dyn Books, message: &Message) -> Result<Decision, DecideError> {
-    let Content::Release { seal, .. } = &message.content else {
-        return Ok(Decision::refused("message-unexpected"));
-    };
-    let Ok(seal) = Statement::parse(seal) else { return Ok(Decision::refused("seal-mismatch")) };
-    let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
-    let transfer = Transfer {
-        id: message.transfer,
-        dossier: message.dossier,
-        side: Side::Taking,
-        peer: message.from.clone(),
-        epoch: body.epoch,
-        stage: Stage::Copying,
-        head: body.head,
-        count: body.count,
-        minutes: body.minutes,
-        have: 0,
-        rounds: 0,
-        started: office.now,
-        expires: UnixTime(office.now.0 + TRANSFER_SECONDS_MAX),
-        reason: None,
-        seal: None,
-        code_hash: [0; 32],
-        purge_at: None,
-        unasked: Vec::new(),
-    };
-    if let Err(code) = release_fits(office, &transfer, message) {
-        return Ok(Decision::refused(code));
-    }
-    let mut batch = Batch::default();
-    match ledger::head_record(books, message.dossier)? {
-        // It was here and has gone on: what the release asks for is done.
-        Some(record) if record.epoch > body.epoch => {
-            let content = Content::Done { count: record.length, head: record.head };
-            let peer = &message.from;
-            office.post(&mut batch, peer, message.dossier, body.epoch, message.transfer, content)?;
-            return Ok(Decision { batch, answer: Answer::Ok, wake: true });
-        }
-        Some(record) if record.custody == Custody::Open(office.me.clone()) => {
-            return Ok(Decision::refused("dossier-held-here"));
-        }
-        _ => {}
-    }
-    if Loaded::current(books, message.dossier)?
-        .is_some_and(|l| !l.transfer.stage.ended() && l.transfer.side == Side::Taking)
-    {
-        return Ok(Decision::answer(Answer::Busy));
-    }
-    Loaded::new(transfer).save(&mut batch);
-    Ok(Decision { batch, answer: Answer::Ok, wake: true })
-}
-
-/// Done again for a release that came again.
-fn done_again(office: &Office<'_>, books: &dyn Books, t: &Transfer) -> Result<Decision, DecideError> {
-    let record = ledger::head_record(books, t.dossier)?.ok_or(DecideError::Rule("dossier-unknown"))?;
-    let mut batch = Batch::default();
-    let content = Content::Done { count: record.length, head: record.head };
-    office.post(&mut batch, &t.peer, t.dossier, t.epoch, t.id, content)?;
-    Ok(Decision { batch, answer: Answer::Ok, wake: true })
 }

@@ -212,26 +212,19 @@ fn ended(
             batch.merge(forget_leftovers(&loaded.transfer));
             loaded
         }
-        None => Loaded::new(Transfer {
-            id: seal.transfer,
-            dossier: statement.common.dossier,
-            side: Side::Giving,
-            peer: seal.next.clone(),
-            epoch: seal.epoch,
-            stage: Stage::Sealed,
-            head: seal.head,
-            count: seal.count,
-            minutes: seal.minutes,
-            have: 0,
-            rounds: 0,
-            started: statement.common.issued_at,
-            expires: statement.common.issued_at,
-            reason: None,
-            seal: None,
-            code_hash: [0; 32],
-            purge_at: None,
-            unasked: Vec::new(),
-        }),
+        None => {
+            let common = &statement.common;
+            let peer = seal.next.clone();
+            Loaded::new(Transfer {
+                epoch: seal.epoch,
+                stage: Stage::Sealed,
+                head: seal.head,
+                count: seal.count,
+                minutes: seal.minutes,
+                expires: common.issued_at,
+                ..Transfer::new(seal.transfer, common.dossier, Side::Giving, peer, common.issued_at)
+            })
+        }
     };
     giving::clear_outbox(&loaded.transfer, batch);
     loaded.transfer.stage = Stage::Completed;

@@ -32,22 +32,9 @@ pub(crate) struct Packet {
 impl Packet {
     /// What it is about, told by its key alone.
     pub(crate) fn word(&self) -> &'static str {
-        let words = [
-            "request",
-            "offer",
-            "refuse",
-            "pull",
-            "accept",
-            "release",
-            "done",
-            "cancel",
-            "",
-            "recovering",
-            "known",
-        ];
         let zero = self.key.key.iter().position(|b| *b == 0).expect("a name ends with zero");
         match (self.key.key[zero + 1], self.key.key.last()) {
-            (b'c', Some(number)) => words[usize::from(*number) - 1],
+            (b'c', Some(number)) => Content::word_of(u64::from(*number)).expect("a kind of message"),
             _ => "deliver",
         }
     }
