@@ -26,6 +26,7 @@ mod codec;
 mod counters;
 mod dial;
 mod error;
+mod guests;
 mod half_open;
 pub mod limits;
 mod links;
@@ -89,10 +90,10 @@ pub struct PeerAddress {
 /// number at once, and are cut off after [`Limits::service_timeout`]; work that blocks belongs on
 /// `spawn_blocking`. A request may arrive more than once, so acting on it twice must be harmless.
 pub trait Service: Send + Sync + 'static {
-    /// Answers a request of an allowed peer with at most [`limits::RESPONSE_BYTES_MAX`] bytes.
+    /// Answers a request of an allowed peer, or of a guest ([`Net::welcome_guests`]), with at most [`limits::RESPONSE_BYTES_MAX`] bytes.
     fn answer(&self, from: PeerId, request: Vec<u8>) -> BoxFuture<'static, Vec<u8>>;
 
-    /// Opens a bulk stream to an allowed peer, or refuses with at most
+    /// Opens a bulk stream to an allowed peer (or a guest), or refuses with at most
     /// [`limits::FRAME_BYTES_MAX`] bytes of reason.
     fn bulk(&self, from: PeerId, request: Vec<u8>) -> BoxFuture<'static, Result<BulkSource, Vec<u8>>>;
 
@@ -181,6 +182,12 @@ impl Net {
         let (done, set) = oneshot::channel();
         self.send(Command::SetPeers { peers, done }).await?;
         set.await.map_err(|_| NetError::Stopped)
+    }
+
+    /// Whether strangers may come in for a moment. The service is asked for what they may do: it gets
+    /// their requests as those of a peer.
+    pub fn welcome_guests(&self, open: bool) {
+        self.shared().guests.welcome(open);
     }
 
     /// Sends a request of at most [`limits::REQUEST_BYTES_MAX`] bytes and waits for the answer,

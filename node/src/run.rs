@@ -99,6 +99,8 @@ async fn stopped() {
 async fn keep_peers(node: Arc<Node>, net: Net) {
     let mut known = None;
     loop {
+        // Who was accepted after the backup is a stranger to a restored node.
+        net.welcome_guests(node.fenced());
         let allowed = node.allowed();
         if known.as_ref() != Some(&allowed) && net.set_peers(allowed.clone()).await.is_ok() {
             known = Some(allowed);

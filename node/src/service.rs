@@ -11,6 +11,7 @@ mod greet;
 pub mod import;
 pub mod notes;
 pub mod outbox;
+mod pairing;
 pub mod peers;
 pub mod proofs;
 pub mod reach;

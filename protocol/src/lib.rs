@@ -24,6 +24,7 @@ pub mod minutes;
 pub mod mutants;
 pub mod name;
 pub mod office;
+pub mod pairing;
 pub mod policy;
 pub mod profile;
 pub mod proof;

@@ -7,7 +7,7 @@ pub mod wire;
 
 use std::fmt;
 
-pub use wire::{Answer, Frame, Hello};
+pub use wire::{Answer, Frame, Hello, Pairing};
 
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::cose::{self, CoseError, Sign1, Typ};

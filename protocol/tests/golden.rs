@@ -114,6 +114,7 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Frame::Message(_) => 1,
         Frame::Hello(_) => 2,
         Frame::Changes { .. } => 3,
+        Frame::Pairing(_) => 4,
     };
     let answer = |a: &Answer| match a {
         Answer::Ok => 1,
@@ -124,11 +125,12 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Answer::Busy => 6,
         Answer::Hello(_) => 7,
         Answer::Changes(_) => 8,
+        Answer::Pairing(_) => 9,
     };
     let all = |numbers: BTreeSet<u64>, count: u64| assert_eq!(numbers, (1..=count).collect());
     all(contents().iter().map(|(_, c)| content(c)).collect(), 11);
-    all(frames().iter().map(|(_, f)| frame(f)).collect(), 3);
-    all(answers().iter().map(|(_, a)| answer(a)).collect(), 8);
+    all(frames().iter().map(|(_, f)| frame(f)).collect(), 4);
+    all(answers().iter().map(|(_, a)| answer(a)).collect(), 9);
     for (name, c) in contents() {
         assert_eq!(content(&c), c.number(), "{name}");
         assert!(name.starts_with(c.word()), "sample {name} is a {}", c.word());

@@ -39,7 +39,8 @@ pub(super) type Gossip =
 /// What the node does on each connection; fields are asked in this order.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    /// Refuses every peer that is not a member: nothing below ever sees a stranger.
+    /// Refuses every peer that is not a member or, while the node is fenced, one of its few guests:
+    /// nothing below ever sees another.
     pub(super) allowed: allow_block_list::Behaviour<AllowedPeers>,
     /// Refuses half-open connections beyond the share of one address.
     pub(super) half_open: half_open::Behaviour,

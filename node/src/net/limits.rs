@@ -201,6 +201,17 @@ pub(super) const STRIKE_STALLED: u32 = 50;
 /// Longest a peer stays cut off, however often it comes back to the same.
 pub(super) const CUT_OFF_MAX: Duration = Duration::from_hours(1);
 
+/// Strangers let in at once while this node is fenced, each with the places of a peer: a node forgets
+/// the few peers made since its backup, not many.
+pub(super) const GUESTS_MAX: usize = 16;
+
+/// How long a guest may stay: twice the longest pause between two dials of a peer, so that it comes
+/// back within it after having been refused, and shows its record.
+pub(super) const GUEST_TIME: Duration = Duration::from_mins(3);
+
+/// How long who was a guest is not let in again: others have their turn.
+pub(super) const GUEST_PAUSE: Duration = Duration::from_mins(1);
+
 /// How long a clean stop waits for connections to say goodbye.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     counters::{Counter, Counters},
     dial::Transport,
+    guests::Guests,
     limits::{
         AGENT_CHARS_MAX, BULK_IN_PER_PEER_MAX, BULK_IN_TOTAL_MAX, BULK_OUT_PER_PEER_MAX, NOTICES_IN_MAX,
         REQUESTS_IN_PER_PEER_MAX, REQUESTS_IN_TOTAL_MAX, REQUESTS_OUT_PER_PEER_MAX, STREAMS_OUT_BURST,
@@ -32,7 +33,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             requests_out: Arc::new(Semaphore::new(REQUESTS_OUT_PER_PEER_MAX)),
             bulk_out: Arc::new(Semaphore::new(BULK_OUT_PER_PEER_MAX)),
@@ -99,6 +100,7 @@ pub(super) struct Shared {
     pub(super) notices_in: Arc<Semaphore>,
     pub(super) counters: Counters,
     pub(super) meter: Arc<Meter>,
+    pub(super) guests: Guests,
     reach: Mutex<Reach>,
 }
 
@@ -118,6 +120,7 @@ impl Shared {
             notices_in: Arc::new(Semaphore::new(NOTICES_IN_MAX)),
             counters: Counters::default(),
             meter: Arc::default(),
+            guests: Guests::default(),
             reach: Mutex::default(),
         }
     }
@@ -158,7 +161,7 @@ impl Shared {
     }
 
     pub(super) fn places(&self, peer: &PeerId) -> Option<Arc<Places>> {
-        self.peer(peer, |peer| peer.places.clone())
+        self.peer(peer, |peer| peer.places.clone()).or_else(|| self.guests.places(peer))
     }
 
     /// A place for a request of `peer`, or none when it has too many in work.

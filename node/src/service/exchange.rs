@@ -103,13 +103,20 @@ impl Node {
 
     /// Answers one request frame.
     pub fn answer(&self, from: PeerId, request: &[u8]) -> Answer {
+        let frame = Frame::decode(request);
+        if let Ok(Frame::Pairing(pairing)) = &frame {
+            let answer = self.answer_pairing(from, pairing);
+            return answer.unwrap_or_else(|e| self.refuse_peer(&from.to_string(), &e.code));
+        }
         let Some(name) = self.member_of(from) else {
             return self.refuse_peer(&from.to_string(), "peer-unknown");
         };
-        match Frame::decode(request) {
+        match frame {
             Err(_) => self.refuse_peer(name.as_str(), "frame-encoding"),
             Ok(Frame::Hello(hello)) => self.answer_hello(&name, &hello),
             Ok(Frame::Message(bytes)) => self.answer_message(name.as_str(), &bytes),
+            // Answered above.
+            Ok(Frame::Pairing(_)) => Answer::Busy,
             Ok(Frame::Changes { dossier, shown }) => {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))

@@ -78,7 +78,9 @@ impl Node {
             if !self.greet_due(name) {
                 continue;
             }
-            let known = self.peer(name).map_or(true, |(_, record)| record.mutual);
+            let record = self.peer(name).ok().map(|(_, record)| record);
+            let known = record.as_ref().is_none_or(|record| record.mutual);
+            let paired = record.is_none_or(|record| record.theirs.is_some());
             let away = peers::peer_id(&member.card).is_none_or(|peer| !linked.contains(&peer));
             if away && known {
                 self.greet_after(name, GREET_PAUSE);
@@ -91,7 +93,17 @@ impl Node {
                 if answered.is_ok() && !known {
                     tracing::info!(peer = %name, "peer has accepted this node");
                 }
+                let forgotten = matches!(&answered, Err(("peer-hello-refused", code)) if code == "peer-unknown");
+                let mut taken_back = false;
+                if (answered.is_ok() && !paired) || (forgotten && paired) {
+                    let pairing = node.pair_with(&name).await;
+                    taken_back = forgotten && pairing.is_ok();
+                    if let Err(refusal) = pairing {
+                        tracing::debug!(peer = %name, code = refusal.code, "no pairing record exchanged");
+                    }
+                }
                 let pause = match answered {
+                    _ if taken_back => GREET_SOON,
                     Ok(_) => GREET_AGAIN,
                     Err(("net-unknown-peer", _)) => GREET_SOON,
                     Err(_) => GREET_PAUSE,

@@ -12,6 +12,7 @@ use yunling_protocol::member::{Member, Members};
 use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
+use yunling_protocol::pairing::HALF_BYTES_MAX;
 use yunling_protocol::recovery::{LifeVerdict, judge_life, new_life};
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
@@ -36,6 +37,8 @@ pub struct PeerRecord {
     pub life: Option<Life>,
     /// Whether it has answered as an accepted peer, so that both sides have accepted.
     pub mutual: bool,
+    /// Its half of the pairing record, as it signed it.
+    pub theirs: Option<Vec<u8>>,
 }
 
 fn peer_key(name: &NodeName) -> Key {
@@ -51,7 +54,8 @@ impl PeerRecord {
             .put_opt(4, self.removed_at.map(|t| cbor::int(t.0)))
             .put_opt(5, self.life.map(|l| cbor::int(l.generation)))
             .put_opt(6, self.life.map(|l| cbor::bytes(l.mark)))
-            .put_opt(7, self.mutual.then_some(cbor::Value::Bool(true)));
+            .put_opt(7, self.mutual.then_some(cbor::Value::Bool(true)))
+            .put_opt(8, self.theirs.as_deref().map(cbor::bytes));
         cbor::encode(&map.build())
     }
 
@@ -71,6 +75,7 @@ impl PeerRecord {
             removed_at: f.opt_int(4)?.map(UnixTime),
             life,
             mutual: f.flag(7)?,
+            theirs: f.opt_bytes(8, HALF_BYTES_MAX)?,
         };
         f.finish()?;
         Ok(record)
@@ -160,7 +165,8 @@ impl Node {
             accepted_at: old.as_ref().map_or(self.home.clock.now(), |o| o.accepted_at),
             removed_at: None,
             life: old.as_ref().and_then(|o| o.life),
-            mutual: old.is_some_and(|o| o.mutual),
+            mutual: old.as_ref().is_some_and(|o| o.mutual),
+            theirs: old.and_then(|o| o.theirs),
         };
         self.put_peer(&key, stored, &record)?;
         tracing::info!(peer = %name, "peer accepted");
@@ -183,7 +189,7 @@ impl Node {
 
     /// Changes a stored peer; looks again when another writer was first: hellos and messages of one peer
     /// arrive together. `change` says whether there is anything to write.
-    fn change_peer<T>(
+    pub(super) fn change_peer<T>(
         &self,
         name: &NodeName,
         mut change: impl FnMut(&mut PeerRecord) -> Result<(bool, T), Refusal>,

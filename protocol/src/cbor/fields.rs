@@ -123,6 +123,15 @@ impl Fields {
         }
     }
 
+    /// An optional byte string of at most `cap` bytes.
+    pub fn opt_bytes(&mut self, label: i64, cap: usize) -> Result<Option<Vec<u8>>, CborError> {
+        match self.opt(label) {
+            None => Ok(None),
+            Some(Value::Bytes(bytes)) if bytes.len() <= cap => Ok(Some(bytes)),
+            Some(_) => Err(CborError::WrongType(label)),
+        }
+    }
+
     /// A flag that is written only when true.
     pub fn flag(&mut self, label: i64) -> Result<bool, CborError> {
         match self.opt(label) {

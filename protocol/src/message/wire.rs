@@ -8,6 +8,7 @@ use crate::card::CARD_BYTES_MAX;
 use crate::cbor::{self, CborError, Value};
 use crate::id::{DossierId, StatementId};
 use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
+use crate::pairing::HALF_BYTES_MAX;
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
@@ -34,6 +35,17 @@ pub struct Hello {
     pub clock: i64,
 }
 
+/// Halves of the pairing record ([`crate::pairing`]) as one office shows them to the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pairing {
+    /// Card of the sender: the asked node may have forgotten it.
+    pub card: Vec<u8>,
+    /// The sender's half.
+    pub mine: Vec<u8>,
+    /// The half of the asked node, where the sender has it.
+    pub yours: Option<Vec<u8>>,
+}
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
@@ -48,6 +60,8 @@ pub enum Frame {
         /// A statement of the asked node in it, as proof that the asker holds the dossier.
         shown: StatementId,
     },
+    /// Here are the halves of our pairing record; send me yours.
+    Pairing(Pairing),
 }
 
 /// An answer.
@@ -77,6 +91,8 @@ pub enum Answer {
     Hello(Hello),
     /// Answer to changes: statements, oldest first.
     Changes(Vec<Vec<u8>>),
+    /// Answer to a pairing: the half of the asked node.
+    Pairing(Vec<u8>),
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -156,6 +172,10 @@ impl Frame {
             Frame::Message(bytes) => frame(1, vec![cbor::bytes(bytes.as_slice())]),
             Frame::Hello(hello) => frame(2, hello.items()),
             Frame::Changes { dossier, shown } => frame(3, vec![cbor::bytes(dossier.0), cbor::bytes(shown.0)]),
+            Frame::Pairing(Pairing { card, mine, yours }) => {
+                let known = [Some(card), Some(mine), yours.as_ref()].into_iter().flatten();
+                frame(4, known.map(|bytes| cbor::bytes(bytes.as_slice())).collect())
+            }
         }
     }
 
@@ -169,6 +189,14 @@ impl Frame {
                 dossier: DossierId(cbor::as_array(take(&mut items, 1)?, 1)?),
                 shown: StatementId(cbor::as_array(take(&mut items, 2)?, 2)?),
             },
+            4 => Frame::Pairing(Pairing {
+                card: take_bytes(&mut items, 1, CARD_BYTES_MAX)?,
+                mine: take_bytes(&mut items, 2, HALF_BYTES_MAX)?,
+                yours: match items.len() {
+                    0 => None,
+                    _ => Some(take_bytes(&mut items, 3, HALF_BYTES_MAX)?),
+                },
+            }),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -187,6 +215,7 @@ impl Answer {
             Answer::Busy => frame(6, vec![]),
             Answer::Hello(hello) => frame(7, hello.items()),
             Answer::Changes(statements) => frame(8, vec![list(statements)]),
+            Answer::Pairing(half) => frame(9, vec![cbor::bytes(half.as_slice())]),
         }
     }
 
@@ -206,6 +235,7 @@ impl Answer {
             6 => Answer::Busy,
             7 => Answer::Hello(Hello::take(&mut items)?),
             8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX)?),
+            9 => Answer::Pairing(take_bytes(&mut items, 1, HALF_BYTES_MAX)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)
@@ -224,6 +254,8 @@ mod tests {
             Frame::Message(vec![1; 300]),
             Frame::Hello(hello.clone()),
             Frame::Changes { dossier: DossierId([1; 16]), shown: StatementId([2; 32]) },
+            Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: None }),
+            Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: Some(vec![3]) }),
         ] {
             assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
         }
@@ -235,6 +267,7 @@ mod tests {
             Answer::Stale { seen: life },
             Answer::Hello(hello),
             Answer::Changes(vec![vec![1], vec![2]]),
+            Answer::Pairing(vec![4]),
         ] {
             assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
         }

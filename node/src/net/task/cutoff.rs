@@ -62,6 +62,14 @@ impl Task {
         for excess in self.shared.meter.excess() {
             if self.shared.allowed(&excess.peer) && self.cut_off.left(&excess.peer, now).is_none() {
                 self.cut(&excess, now);
+            } else if self.shared.guests.dismiss(&excess.peer) {
+                tracing::warn!(peer = %excess.peer, "a guest flooded this node and is shown out");
+            }
+        }
+        for peer in self.shared.guests.over(now) {
+            if !self.shared.allowed(&peer) {
+                self.shared.meter.forget(&peer);
+                self.swarm.behaviour_mut().allowed.disallow_peer(peer);
             }
         }
         for peer in self.cut_off.over(now) {

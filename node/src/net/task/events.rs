@@ -199,6 +199,12 @@ impl Task {
             return;
         };
         self.shared.count(Counter::UnknownRefused);
+        if self.shared.guests.admit(peer, Instant::now()) {
+            // It dials again by itself.
+            self.swarm.behaviour_mut().allowed.allow_peer(peer);
+            tracing::info!(%peer, "an unknown peer may come back to show its pairing record");
+            return;
+        }
         if self.refused_log.take() {
             tracing::warn!(%peer, "incoming connection of an unknown peer refused");
         }
