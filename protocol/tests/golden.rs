@@ -52,6 +52,7 @@ fn made() -> Vec<(String, String)> {
     all.push(("statement-attestation-trial".into(), hex(trial.unwrap().bytes())));
     all.push(("card".into(), hex(samples::signed_card().bytes())));
     all.push(("card-text".into(), samples::signed_card().to_text()));
+    all.push(("pairing-half".into(), hex(&samples::half().sign(&signer(Role::Statement)).unwrap())));
     all.push(("card-fingerprint".into(), samples::signed_card().fingerprint()));
     for (name, content) in contents() {
         all.push((format!("message-{name}"), hex(&message(content).sign(&signer(Role::Statement)).unwrap())));

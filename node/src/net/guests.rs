@@ -46,9 +46,8 @@ impl Guests {
     /// A stranger stands at the door: whether it may come in.
     pub(super) fn admit(&self, peer: PeerId, now: Instant) -> bool {
         let mut guests = self.guests();
-        let may = self.welcome.load(Ordering::Acquire)
-            && guests.len() < GUESTS_MAX
-            && !guests.contains_key(&peer);
+        let may =
+            self.welcome.load(Ordering::Acquire) && guests.len() < GUESTS_MAX && !guests.contains_key(&peer);
         if may {
             guests.insert(peer, Guest { places: Places::new(), out: false, until: now + GUEST_TIME });
         }

@@ -93,7 +93,8 @@ impl Node {
                 if answered.is_ok() && !known {
                     tracing::info!(peer = %name, "peer has accepted this node");
                 }
-                let forgotten = matches!(&answered, Err(("peer-hello-refused", code)) if code == "peer-unknown");
+                let forgotten =
+                    matches!(&answered, Err(("peer-hello-refused", code)) if code == "peer-unknown");
                 let mut taken_back = false;
                 if (answered.is_ok() && !paired) || (forgotten && paired) {
                     let pairing = node.pair_with(&name).await;

@@ -116,6 +116,8 @@ pub struct PeerView {
     pub division: String,
     /// `waiting` until the other side has accepted too, `active`, or `removed`.
     pub state: &'static str,
+    /// Whether its half of the pairing record is kept here.
+    pub paired: bool,
     /// Open connection now.
     pub connected: bool,
     /// Fingerprint to compare.
@@ -257,6 +259,7 @@ impl Node {
             title_en: card.title_en.clone(),
             division: card.division.to_string(),
             state,
+            paired: record.theirs.is_some(),
             connected,
             fingerprint: record.card.fingerprint(),
             addresses: card.addresses.clone(),

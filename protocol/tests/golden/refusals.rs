@@ -6,6 +6,8 @@ use yunling_protocol::cbor::{self, CborError, Value};
 use yunling_protocol::cose::{self, CoseError, Sign1, Typ};
 use yunling_protocol::key::{Role, Signer as _};
 use yunling_protocol::message::{Frame, Message};
+use yunling_protocol::name::NodeName;
+use yunling_protocol::pairing::{Half, PairingError};
 use yunling_protocol::proof::{PREFIX, Verdict, Why};
 use yunling_protocol::statement::{Body, STATEMENT_BYTES_MAX, Statement, StatementError, typ_word};
 use yunling_protocol::{base45, proof::verify};
@@ -236,6 +238,34 @@ fn every_flipped_bit_of_every_statement_is_noticed() {
         for len in 0..bytes.len() {
             assert!(Statement::parse(&bytes[..len]).is_err(), "{word} cut to {len} bytes");
         }
+    }
+}
+
+#[test]
+fn a_half_of_a_pairing_counts_for_its_signer_its_peer_and_their_keys_only() {
+    let card = samples::signed_card();
+    let half = samples::half();
+    let bytes = half.sign(&signer(Role::Statement)).unwrap();
+    assert_eq!(Half::open(&bytes, &card, &card), Ok(half.clone()));
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        assert!(Half::open(&changed, &card, &card).is_err(), "byte {at}");
+        assert!(Half::open(&bytes[..at], &card, &card).is_err(), "cut to {at} bytes");
+    }
+    let mut other = samples::card();
+    other.name = NodeName::parse("dali").unwrap();
+    let other = other.sign(&signer(Role::Statement)).unwrap();
+    for (by, with) in [(&other, &card), (&card, &other)] {
+        assert_eq!(Half::open(&bytes, by, with), Err(PairingError::Other));
+    }
+    for wrong in [
+        Half { trial: true, ..half.clone() },
+        Half { fingerprint: other.fingerprint(), ..half.clone() },
+        Half { by: other.card.name.clone(), ..half },
+    ] {
+        let bytes = wrong.sign(&signer(Role::Statement)).unwrap();
+        assert_eq!(Half::open(&bytes, &card, &card), Err(PairingError::Other));
     }
 }
 

@@ -8,9 +8,10 @@ use yunling_protocol::division::DivisionCode;
 use yunling_protocol::id::{ChainHead, DossierId, DossierKey, ItemId, Salt, StatementId, TransferId};
 use yunling_protocol::key::{KeyEntry, Role, Signer as _, SoftSigner};
 use yunling_protocol::member::{Member, Members};
-use yunling_protocol::message::{Answer, Content, Frame, Hello, Life, Message};
+use yunling_protocol::message::{Answer, Content, Frame, Hello, Life, Message, Pairing};
 use yunling_protocol::minutes::{Minutes, Stated, StatedUnit};
 use yunling_protocol::name::NodeName;
+use yunling_protocol::pairing::Half;
 use yunling_protocol::proof::{Amount, Claims};
 use yunling_protocol::statement::{
     Activity, Attestation, Authorisation, Award, Body, Code, Common, Consent, ConsentGiver, Correction,
@@ -325,12 +326,29 @@ fn hello() -> Hello {
     Hello { card: vec![0xd2; 8], life: life(), version: 1, clock: SIGNED_AT.0 }
 }
 
+fn pairing(yours: Option<Vec<u8>>) -> Pairing {
+    Pairing { card: vec![0xd2; 8], mine: vec![0xd3; 8], yours }
+}
+
+/// A half of the pairing record of the sample office with itself.
+pub(crate) fn half() -> Half {
+    Half {
+        by: name("vol.yn.cn/532900"),
+        with: name("vol.yn.cn/532900"),
+        fingerprint: signed_card().fingerprint(),
+        since: SIGNED_AT,
+        trial: false,
+    }
+}
+
 /// Every request frame, with the name its golden bytes have.
 pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
     vec![
         ("frame-message", Frame::Message(vec![0xd2; 8])),
         ("frame-hello", Frame::Hello(hello())),
         ("frame-changes", Frame::Changes { dossier: DossierId([0x11; 16]), shown: target() }),
+        ("frame-pairing", Frame::Pairing(pairing(Some(vec![0xd4; 8])))),
+        ("frame-pairing-first", Frame::Pairing(pairing(None))),
     ]
 }
 
@@ -346,6 +364,7 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-hello", Answer::Hello(hello())),
         ("answer-changes", Answer::Changes(vec![vec![0xd2; 8]; 2])),
         ("answer-changes-none", Answer::Changes(vec![])),
+        ("answer-pairing", Answer::Pairing(vec![0xd3; 8])),
     ]
 }
 
