@@ -75,13 +75,17 @@ impl Node {
         let active = members.iter().filter(|m| m.removed_at.is_none() && m.card.card.name != self.home.name);
         for member in active {
             let name = &member.card.card.name;
+            let away = peers::peer_id(&member.card).is_none_or(|peer| !linked.contains(&peer));
+            if away {
+                // Once it is back it is greeted anew: it may be another life of it.
+                self.greet_sooner(name);
+            }
             if !self.greet_due(name) {
                 continue;
             }
             let record = self.peer(name).ok().map(|(_, record)| record);
             let known = record.as_ref().is_none_or(|record| record.mutual);
             let paired = record.is_none_or(|record| record.theirs.is_some());
-            let away = peers::peer_id(&member.card).is_none_or(|peer| !linked.contains(&peer));
             if away && known {
                 self.greet_after(name, GREET_PAUSE);
                 continue;
@@ -117,6 +121,17 @@ impl Node {
     fn greet_due(&self, name: &NodeName) -> bool {
         let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
         progress.greeted.get(name).is_none_or(|after| Instant::now() >= *after)
+    }
+
+    /// Ends the long pause after a hello that was answered; one that is under way is left alone.
+    fn greet_sooner(&self, name: &NodeName) {
+        let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(due) =
+            progress.greeted.get_mut(name).filter(|due| **due > now + HELLO_TIMEOUT + GREET_PAUSE)
+        {
+            *due = now + GREET_PAUSE;
+        }
     }
 
     fn greet_after(&self, name: &NodeName, pause: Duration) {

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use yunling_tests::dice::Dice;
 use yunling_tests::office::{Office, Sheet, id_number, record_on, text};
 
@@ -181,10 +180,26 @@ impl Soak {
             if self.people.iter().all(|p| p.moving.is_none()) && self.offices.iter().all(quiet) {
                 return;
             }
-            let status: Vec<Value> = self.offices.iter().map(|o| o.ok(&["peer", "list"])).collect();
-            assert!(began.elapsed() < CALM, "never quiet: {status:?}");
+            assert!(began.elapsed() < CALM, "never quiet: {}", self.unrest());
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// What is still under way, and why.
+    fn unrest(&self) -> String {
+        let mut lines = Vec::new();
+        for (at, office) in self.offices.iter().enumerate() {
+            let transfers = office.ok(&["transfer", "list"])["transfers"].as_array().cloned();
+            let open = transfers.unwrap_or_default().into_iter();
+            let open = open.filter(|t| t["stage"] != "completed" && t["stage"] != "cancelled");
+            lines.extend(open.map(|t| format!("{}: {t}", office.name)));
+            lines.push(format!("{}: {}", office.name, office.ok(&["peer", "list"])));
+            let waited = self.people.iter().filter_map(|p| p.moving.as_ref()).filter(|(to, _)| *to == at);
+            lines.extend(
+                waited.map(|(_, t)| format!("{}: waits for {t}: {:?}", office.name, office.stage(t))),
+            );
+        }
+        lines.join("\n")
     }
 
     fn check(&self) {
