@@ -7,6 +7,7 @@ pub mod dice;
 pub mod forwarder;
 pub mod namespace;
 pub mod office;
+pub mod package;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
