@@ -65,7 +65,8 @@ fn memory_bytes_max(name: &str, bytes: &[u8]) -> usize {
 /// # Panics
 /// When the decoder breaks a promise, or no decoder has this name.
 pub fn run(name: &str, bytes: &[u8]) {
-    let (_, decode) = DECODERS.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no decoder {name}"));
+    let (_, decode) =
+        DECODERS.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no decoder {name}"));
     let panics = OWN_PANICS.load(Ordering::Relaxed);
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,7 +19,8 @@ type Fault = Box<dyn std::error::Error>;
 /// Builds the package of `binary` into the folder `out`.
 pub fn build(binary: &Path, out: &Path) -> Result<PathBuf, Fault> {
     let root = repository_root();
-    let read = |path: &str| -> Result<toml::Table, Fault> { Ok(fs::read_to_string(root.join(path))?.parse()?) };
+    let read =
+        |path: &str| -> Result<toml::Table, Fault> { Ok(fs::read_to_string(root.join(path))?.parse()?) };
     let version = text(&read("Cargo.toml")?["workspace"]["package"], "version")?;
     let table = read("cli/Cargo.toml")?;
     let deb = &table["package"]["metadata"]["deb"];
@@ -42,7 +43,10 @@ pub fn build(binary: &Path, out: &Path) -> Result<PathBuf, Fault> {
     }
     fs::create_dir_all(out)?;
     let package = out.join(format!("{}_{version}-1_{architecture}.deb", text(deb, "name")?));
-    ran(Command::new("dpkg-deb").args(["--root-owner-group", "-Zxz", "-z3", "--build"]).arg(stage.path()).arg(&package))?;
+    ran(Command::new("dpkg-deb")
+        .args(["--root-owner-group", "-Zxz", "-z3", "--build"])
+        .arg(stage.path())
+        .arg(&package))?;
     Ok(package)
 }
 
@@ -57,7 +61,9 @@ fn completions(binary: &Path, folder: &Path) -> Result<(), Fault> {
 /// Lays one `[source, target, mode]` into the stage.
 fn place(asset: &toml::Value, binary: &Path, stage: &Path) -> Result<(), Fault> {
     let parts: Vec<&str> = asset.as_array().into_iter().flatten().filter_map(toml::Value::as_str).collect();
-    let [source, target, mode] = parts[..] else { return Err(format!("asset {asset} has three texts").into()) };
+    let [source, target, mode] = parts[..] else {
+        return Err(format!("asset {asset} has three texts").into());
+    };
     // As in cargo-deb: what lies in target/release is what was built, wherever that is.
     let program = source.starts_with("target/release/");
     let from = if program { binary.to_path_buf() } else { repository_root().join("cli").join(source) };
@@ -65,7 +71,8 @@ fn place(asset: &toml::Value, binary: &Path, stage: &Path) -> Result<(), Fault> 
     if target.ends_with('/') {
         to.push(Path::new(source).file_name().unwrap_or_default());
     }
-    fs::create_dir_all(to.parent().unwrap_or(stage))?;
+    // Whatever the mask of the caller is, others may enter the folders of a package.
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(to.parent().unwrap_or(stage))?;
     copy(&from, &to, u32::from_str_radix(mode, 8)?)?;
     if program {
         // Line tables are for those who build, and four fifths of the file.
@@ -77,12 +84,6 @@ fn place(asset: &toml::Value, binary: &Path, stage: &Path) -> Result<(), Fault> 
 fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), Fault> {
     fs::copy(from, to).map_err(|e| format!("{}: {e}", from.display()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
-    // Folders made on the way have the mode of the caller's mask.
-    for folder in to.ancestors().skip(1).take_while(|f| !f.join("DEBIAN").exists() && f.file_name().is_some()) {
-        if fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).is_err() {
-            break;
-        }
-    }
     Ok(())
 }
 

@@ -98,7 +98,8 @@ fn the_package_holds_the_program_the_unit_the_documents_and_nothing_else() {
     files.sort_by_key(|(_, path)| *path);
     let read = "-rw-r--r--";
     let document = |name: &str| format!("./usr/share/doc/yunling/{name}");
-    let documents = ["CHANGELOG.md", "README.md", "README.zh.md", "backup.md", "copyright", "service.md", "storage.md"];
+    let documents =
+        ["CHANGELOG.md", "README.md", "README.zh.md", "backup.md", "copyright", "service.md", "storage.md"];
     let mut expected = vec![
         ("-rwxr-xr-x", "./usr/bin/yunling".to_owned()),
         (read, "./usr/lib/systemd/system/yunling.service".to_owned()),
@@ -133,9 +134,14 @@ fn the_package_installs_starts_nothing_runs_a_node_and_leaves_the_records_behind
     let Some(package) = package(folder.path()) else { return };
     let script = repository_root().join("tests/tests/package/install.sh");
     let mut install = Command::new("unshare");
-    install.args(["--mount", "--pid", "--fork", "--kill-child", "--net", "sh"]).arg(script).arg(package).arg(folder.path());
+    install
+        .args(["--mount", "--pid", "--fork", "--kill-child", "--net", "sh"])
+        .arg(script)
+        .arg(package)
+        .arg(folder.path());
     let output = install.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.code() == Some(77) {
         return skipped(&format!("no copy of this machine can be made: {said}"));
     }

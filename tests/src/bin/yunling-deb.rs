@@ -8,7 +8,8 @@ use yunling_tests::{package, repository_root};
 
 fn main() -> ExitCode {
     let target = repository_root().join("target");
-    let binary = std::env::var_os("YUNLING_BINARY").map_or_else(|| target.join("release/yunling"), PathBuf::from);
+    let binary =
+        std::env::var_os("YUNLING_BINARY").map_or_else(|| target.join("release/yunling"), PathBuf::from);
     let out = std::env::args_os().nth(1).map_or_else(|| target.join("debian"), PathBuf::from);
     match package::build(&binary, &out) {
         Ok(package) => {

@@ -37,7 +37,11 @@ pub(super) fn backup(bytes: &[u8]) {
         && let Ok(manifest) = Manifest::parse(&wrapped("yunling/backup", bytes))
     {
         let again = manifest.sign(&signer(Role::Statement));
-        assert_eq!(again.ok().as_deref().map(payload).as_deref(), Some(bytes), "what is read is what is written");
+        assert_eq!(
+            again.ok().as_deref().map(payload).as_deref(),
+            Some(bytes),
+            "what is read is what is written"
+        );
     }
     parts(bytes);
 }
@@ -61,7 +65,10 @@ fn parts(bytes: &[u8]) {
         }
     }
     let again = writer.finish();
-    assert!(again.is_ok_and(|(out, parts)| out == bytes && parts == found), "what is read is what is written");
+    assert!(
+        again.is_ok_and(|(out, parts)| out == bytes && parts == found),
+        "what is read is what is written"
+    );
 }
 
 /// A file in memory with these bytes, by a path.

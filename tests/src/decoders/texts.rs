@@ -21,7 +21,10 @@ use yunling_protocol::uscc;
 fn shown_again<T: Display + PartialEq>(text: &str, read: impl Fn(&str) -> Option<T>) {
     if let Some(value) = read(text) {
         let shown = value.to_string();
-        assert!(read(&shown).is_some_and(|again| again == value), "`{shown}` is not read again as it was shown");
+        assert!(
+            read(&shown).is_some_and(|again| again == value),
+            "`{shown}` is not read again as it was shown"
+        );
     }
 }
 
@@ -49,7 +52,10 @@ pub(super) fn text(bytes: &[u8]) {
     }
     if let Ok((id, _)) = CitizenId::parse(text) {
         let again = CitizenId::parse(id.expose());
-        assert!(again.is_ok_and(|(again, repairs)| again == id && !repairs.any()), "a repaired number is sound");
+        assert!(
+            again.is_ok_and(|(again, repairs)| again == id && !repairs.any()),
+            "a repaired number is sound"
+        );
         assert_eq!(id.expose().len(), 18, "a number has 18 characters");
         assert!(id.masked() != id.expose(), "a masked number hides something");
         let _ = (id.birth_day(), id.division());

@@ -115,7 +115,11 @@ fn bundles(golden: &BTreeMap<String, String>) -> Seeds {
             Value::Array(chain.iter().map(|s| cbor::bytes(s.as_slice())).collect()),
         ]))
     };
-    vec![("chain".into(), bundle(&chain)), ("short".into(), bundle(&chain[..2])), ("empty".into(), bundle(&[]))]
+    vec![
+        ("chain".into(), bundle(&chain)),
+        ("short".into(), bundle(&chain[..2])),
+        ("empty".into(), bundle(&[])),
+    ]
 }
 
 fn rows(golden: &BTreeMap<String, String>) -> Seeds {
@@ -158,7 +162,8 @@ fn rows(golden: &BTreeMap<String, String>) -> Seeds {
         with_profile: true,
     };
     let (id, _) = CitizenId::parse("530102190001010019").unwrap();
-    let person = Person { name: "岩温·罕".into(), citizen_id: Some(id), contact: Some("service desk".into()) };
+    let person =
+        Person { name: "岩温·罕".into(), citizen_id: Some(id), contact: Some("service desk".into()) };
     let peer = PeerRecord {
         card: SignedCard::parse(&hex(&golden["card"])).unwrap(),
         accepted_at: AT,
@@ -267,7 +272,8 @@ const ROW: &str = "志愿者甲,530102190001010019,环境保护活动1,环境保
 fn sheets() -> Seeds {
     let strange = ROW.replace("2025-01-04 09:00", "2025/1/5 9点").replace("3.5", "3小时半");
     let text = format!("某中心志愿服务登记表\n{HEADER}\n{ROW}\n\n\"{}\n", strange.replacen(',', "\n\",", 1));
-    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
     let mut workbook = rust_xlsxwriter::Workbook::new();
     let sheet = workbook.add_worksheet();
     sheet.merge_range(0, 0, 0, 14, "登记表", &rust_xlsxwriter::Format::new()).unwrap();
@@ -291,7 +297,10 @@ fn sheets() -> Seeds {
 #[ignore = "writes the seeds of the decoders"]
 fn write_the_seeds() {
     let golden = golden();
-    let mut cards = objects(&golden.iter().filter(|(n, _)| *n == "card").map(|(n, v)| (n.clone(), v.clone())).collect(), "card");
+    let mut cards = objects(
+        &golden.iter().filter(|(n, _)| *n == "card").map(|(n, v)| (n.clone(), v.clone())).collect(),
+        "card",
+    );
     cards.push(("text".into(), golden["card-text"].clone().into_bytes()));
     let all: [(&str, Seeds); 12] = [
         ("statement", objects(&golden, "statement-")),
