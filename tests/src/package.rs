@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,7 +26,6 @@ pub fn build(binary: &Path, out: &Path) -> Result<PathBuf, Fault> {
     let deb = &table["package"]["metadata"]["deb"];
     completions(binary, &root.join("target/completions"))?;
     let stage = tempfile::tempdir()?;
-    fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o755))?;
     for asset in list(deb, "assets")? {
         place(asset, binary, stage.path())?;
     }
@@ -41,6 +40,7 @@ pub fn build(binary: &Path, out: &Path) -> Result<PathBuf, Fault> {
             copy(&script, &control.join(name), 0o755)?;
         }
     }
+    open_folders(stage.path())?;
     fs::create_dir_all(out)?;
     let package = out.join(format!("{}_{version}-1_{architecture}.deb", text(deb, "name")?));
     ran(Command::new("dpkg-deb")
@@ -71,8 +71,7 @@ fn place(asset: &toml::Value, binary: &Path, stage: &Path) -> Result<(), Fault> 
     if target.ends_with('/') {
         to.push(Path::new(source).file_name().unwrap_or_default());
     }
-    // Whatever the mask of the caller is, others may enter the folders of a package.
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(to.parent().unwrap_or(stage))?;
+    fs::create_dir_all(to.parent().unwrap_or(stage))?;
     copy(&from, &to, u32::from_str_radix(mode, 8)?)?;
     if program {
         // Line tables are for those who build, and four fifths of the file.
@@ -84,6 +83,18 @@ fn place(asset: &toml::Value, binary: &Path, stage: &Path) -> Result<(), Fault> 
 fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), Fault> {
     fs::copy(from, to).map_err(|e| format!("{}: {e}", from.display()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+/// Whatever the mask of the caller is, others may enter the folders of a package.
+fn open_folders(folder: &Path) -> std::io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
     Ok(())
 }
 
