@@ -32,7 +32,8 @@ pub(super) fn statement(bytes: &[u8]) {
     {
         let made = wrapped(&typ_word(kind), bytes);
         if let Some(read) = read_statement(&made) {
-            let by = read.verify([&key(Role::Statement)]);
+            let key = key(Role::Statement);
+            let by = read.verify([&key]);
             assert!(by.is_ok(), "a statement that was read and signed verifies: {by:?}");
         }
     }
