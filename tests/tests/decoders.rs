@@ -70,7 +70,7 @@ fn changed(dice: &mut Dice, seeds: &[Vec<u8>]) -> Vec<u8> {
                 let piece = other[from..(from + 64).min(other.len())].to_vec();
                 bytes.splice(at..at, piece);
             }
-            _ => bytes.rotate_left(at.min(bytes.len())),
+            _ => bytes.rotate_left(at),
         }
     }
     bytes
