@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,7 +54,10 @@ pub fn build(binary: &Path, out: &Path) -> Result<PathBuf, Fault> {
 fn completions(binary: &Path, folder: &Path) -> Result<(), Fault> {
     fs::create_dir_all(folder)?;
     for (shell, file) in SHELLS {
-        fs::write(folder.join(file), ran(Command::new(binary).args(["completions", shell]))?)?;
+        // Whole or not at all: two builds at once must not read each other's half.
+        let mut made = tempfile::NamedTempFile::new_in(folder)?;
+        made.write_all(ran(Command::new(binary).args(["completions", shell]))?.as_bytes())?;
+        made.persist(folder.join(file))?;
     }
     Ok(())
 }
