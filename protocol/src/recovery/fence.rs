@@ -350,4 +350,14 @@ mod tests {
         bytes[at..at + 4].copy_from_slice(b"yuxi");
         assert_eq!(Fence::decode(&bytes), Err(CborError::WrongType(6)));
     }
+
+    #[test]
+    fn a_peer_named_twice_by_the_operator_is_written_once() {
+        let name = |n: &str| NodeName::parse(n).unwrap();
+        let store = crate::store::oracle::Oracle::new();
+        let named = [name("yuxi"), name("dali"), name("yuxi")];
+        let fence = Fence::begin(&store, UnixTime(9), 1, &named).unwrap();
+        assert_eq!(fence.new_peers, [name("dali"), name("yuxi")]);
+        assert_eq!(Fence::decode(&fence.encode()), Ok(fence));
+    }
 }

@@ -171,6 +171,10 @@ fn rows(golden: &BTreeMap<String, String>) -> Seeds {
         life: Some(LIFE),
         mutual: true,
     };
+    // A generation without its mark.
+    let Value::Map(mut half) = cbor::decode(&peer.encode(), 64 * 1024).unwrap() else { unreachable!() };
+    half.remove(&Value::Integer(6)).unwrap();
+    let half = cbor::encode(&Value::Map(half));
     let message = OutboxEntry { created: AT, message: hex(&golden["message-offer"]) };
     vec![
         ("fence".into(), fence.encode()),
@@ -184,6 +188,7 @@ fn rows(golden: &BTreeMap<String, String>) -> Seeds {
         ("person".into(), person.encode()),
         ("note".into(), Note::new(Some("站长"), Some("雨天")).encode()),
         ("peer".into(), peer.encode()),
+        ("peer-half-a-life".into(), half),
         ("life".into(), encode_life(LIFE)),
     ]
 }
