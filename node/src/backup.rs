@@ -26,6 +26,7 @@ pub use create::CreateRequest;
 pub use file::{Content, Opened};
 pub use folder::{Found, folder_of, list};
 pub use manifest::{Manifest, Part};
+pub use parts::{PartsWriter, read_parts};
 pub use restore::{RestoreRequest, Restored, restore};
 
 /// Part with the configuration and the keys, by path in the home.

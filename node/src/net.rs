@@ -42,7 +42,7 @@ mod transport;
 
 pub use behaviour::{NOTICE_TOPIC, peer_id};
 pub use bulk::{BULK_PROTOCOL, BulkReader, BulkSource, SourceStopped};
-pub use codec::RPC_PROTOCOL;
+pub use codec::{RPC_PROTOCOL, read_request_bytes};
 pub use counters::Counter;
 pub use dial::Transport;
 pub use error::{NetError, Step};

@@ -38,7 +38,7 @@ pub use error::SheetError;
 pub use field::Field;
 pub use item::ItemKey;
 pub use judge::{Existing, Judged, NothingYet, Rules, Skipped, SkippedWhy, Verdict, judge};
-pub use open::read_sheet;
+pub use open::{read_content, read_sheet};
 pub use refused::{ReasonHeaders, RefusedError, write_refused_xlsx};
 pub use report::{Report, RowFinding};
 pub use row::RowRecord;

@@ -2,10 +2,12 @@
 //! read, and how a set is judged. In: a file name below the shared folder. Out: parsed data, or
 //! `None` with a loud note when the folder is absent. On a build server absence is a failure.
 
+pub mod decoders;
 pub mod dice;
 pub mod forwarder;
 pub mod namespace;
 pub mod office;
+pub mod package;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

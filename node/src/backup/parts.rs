@@ -17,19 +17,21 @@ const ROW: u8 = 2;
 pub(crate) const VALUE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Writes parts.
-pub(crate) struct PartsWriter<W> {
+#[derive(Debug)]
+pub struct PartsWriter<W> {
     out: W,
     open: Option<(String, u64, u64, Sha256)>,
     done: Vec<Part>,
 }
 
 impl<W: Write> PartsWriter<W> {
-    pub(crate) fn new(out: W) -> Self {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
         Self { out, open: None, done: Vec::new() }
     }
 
     /// Opens the next part.
-    pub(crate) fn part(&mut self, name: &str) -> io::Result<()> {
+    pub fn part(&mut self, name: &str) -> io::Result<()> {
         self.close();
         self.out.write_all(&[PART, name.len() as u8])?;
         self.out.write_all(name.as_bytes())?;
@@ -44,7 +46,7 @@ impl<W: Write> PartsWriter<W> {
     }
 
     /// Writes a row.
-    pub(crate) fn row(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+    pub fn row(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let key_len =
             u8::try_from(key.len()).map_err(|_| io::Error::other("the key of a row is too long"))?;
         if value.len() > VALUE_BYTES_MAX {
@@ -64,7 +66,7 @@ impl<W: Write> PartsWriter<W> {
     }
 
     /// Ends the content.
-    pub(crate) fn finish(mut self) -> io::Result<(W, Vec<Part>)> {
+    pub fn finish(mut self) -> io::Result<(W, Vec<Part>)> {
         self.close();
         self.out.write_all(&[END])?;
         Ok((self.out, self.done))
@@ -72,7 +74,7 @@ impl<W: Write> PartsWriter<W> {
 }
 
 /// Reads parts; gives each row to `each` with the name of its part, and the parts as they were found.
-pub(crate) fn read_parts<E: From<io::Error>>(
+pub fn read_parts<E: From<io::Error>>(
     mut from: impl Read,
     mut each: impl FnMut(&str, &[u8], &[u8]) -> Result<(), E>,
 ) -> Result<Vec<Part>, E> {

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt as _};
 use libp2p::{StreamProtocol, request_response};
 
 use super::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
@@ -115,6 +115,15 @@ where
     };
     let body = read_block(input, "request", REQUEST_BYTES_MAX).await?;
     Ok(Request { kind, body })
+}
+
+/// Reads the bytes of one whole request, as a peer may send them: kind byte and body.
+pub fn read_request_bytes(bytes: &[u8]) -> io::Result<(u8, Vec<u8>)> {
+    let mut input = bytes;
+    // Reading from memory never waits.
+    let request = read_request(&mut input).now_or_never().ok_or(io::ErrorKind::WouldBlock)??;
+    let kind = if request.kind == Kind::Echo { 1 } else { 0 };
+    if input.is_empty() { Ok((kind, request.body)) } else { Err(bad("bytes follow the request")) }
 }
 
 /// The codec; it keeps nothing between two streams.

@@ -42,13 +42,15 @@ impl Note {
         Self { in_charge: kept(in_charge, NAME_BYTES_MAX), remark: kept(remark, REMARK_BYTES_MAX) }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// Encodes, version 1.
+    pub fn encode(&self) -> Vec<u8> {
         let text = |t: &Option<String>| t.as_ref().map(|t| cbor::text(t.as_str()));
         let map = MapBuilder::new().put(1, cbor::int(1));
         cbor::encode(&map.put_opt(2, text(&self.in_charge)).put_opt(3, text(&self.remark)).build())
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::open(cbor::decode(bytes, NOTE_BYTES_MAX)?)?;
         if f.uint(1)? != 1 {
             return Err(CborError::WrongType(1));

@@ -46,7 +46,8 @@ fn peer_key(name: &NodeName) -> Key {
 }
 
 impl PeerRecord {
-    fn encode(&self) -> Vec<u8> {
+    /// Encodes, version 1.
+    pub fn encode(&self) -> Vec<u8> {
         let map = MapBuilder::new()
             .put(1, cbor::int(1))
             .put(2, cbor::bytes(self.card.bytes()))
@@ -59,7 +60,8 @@ impl PeerRecord {
         cbor::encode(&map.build())
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::open(cbor::decode(bytes, 64 * 1024)?)?;
         if f.uint(1)? != 1 {
             return Err(CborError::WrongType(1));
@@ -67,7 +69,8 @@ impl PeerRecord {
         let card = f.bytes(2, yunling_protocol::card::CARD_BYTES_MAX)?;
         let life = match (f.opt_uint(5)?, f.opt_array(6)?) {
             (Some(generation), Some(mark)) => Some(Life { generation, mark }),
-            _ => None,
+            (None, None) => None,
+            _ => return Err(CborError::WrongType(5)),
         };
         let record = Self {
             card: SignedCard::parse(&card).map_err(|_| CborError::WrongType(2))?,

@@ -30,10 +30,14 @@ pub fn read_sheet(path: &Path, options: &Options) -> Result<Table, SheetError> {
     if bytes > FILE_BYTES_MAX {
         return Err(SheetError::TooLarge { bytes, max: FILE_BYTES_MAX });
     }
-    let content = std::fs::read(path).map_err(io)?;
+    read_content(&std::fs::read(path).map_err(io)?, path, options)
+}
+
+/// Reads the sheet in `content`, which came from `path`.
+pub fn read_content(content: &[u8], path: &Path, options: &Options) -> Result<Table, SheetError> {
     // The reader of foreign formats may panic on a hostile file; that must refuse the file, not end
     // the daemon.
-    let read = catch_unwind(AssertUnwindSafe(|| rows_of(&content, path, options)));
+    let read = catch_unwind(AssertUnwindSafe(|| rows_of(content, path, options)));
     read.unwrap_or_else(|_| Err(SheetError::Unreadable { why: "the file is damaged".to_owned() }))
 }
 

@@ -148,11 +148,12 @@ pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
 }
 
 fn judge_times(claims: &Claims, key_counts: bool, now: UnixTime) -> Why {
-    if claims.issued.0 > now.0 + SKEW_SECONDS {
+    // Times in a proof are any number its issuer signed.
+    if claims.issued.0 > now.0.saturating_add(SKEW_SECONDS) {
         Why::FromFuture
     } else if !key_counts {
         Why::DateUnproven
-    } else if claims.expires.0 + SKEW_SECONDS < now.0 {
+    } else if claims.expires.0.saturating_add(SKEW_SECONDS) < now.0 {
         Why::Expired
     } else {
         Why::StatusUnknown
@@ -341,6 +342,16 @@ mod tests {
         // Signed by the statement key: right node, wrong role.
         let other = issue(&signer(Role::Statement), &claims()).unwrap();
         assert_eq!(why(&other, &trust(), ISSUED), Why::UnknownKey);
+    }
+
+    #[test]
+    fn a_proof_for_ever_is_judged_and_does_not_overflow() {
+        let for_ever = Claims { expires: UnixTime(i64::MAX), ..claims() };
+        let text = issue(&signer(Role::Proof), &for_ever).unwrap();
+        assert_eq!(verify(&text, &trust(), ISSUED).why, Why::StatusUnknown);
+        let never = Claims { issued: UnixTime(i64::MIN), expires: UnixTime(i64::MIN), ..claims() };
+        let text = issue(&signer(Role::Proof), &never).unwrap();
+        assert_eq!(verify(&text, &trust(), UnixTime(i64::MAX)).why, Why::DateUnproven);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that no node ever opens unfenced on old data. It ends when every peer ever accepted has told
 //! all it knows, or when an operator signs for the missing ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{NO_DOSSIER, NO_TRANSFER};
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
@@ -106,9 +106,10 @@ impl Fence {
         if let Some((inner, _)) = Self::load(restored)? {
             fence.made_at = fence.made_at.min(inner.made_at);
             fence.new_peers.extend(inner.new_peers);
-            fence.new_peers.sort();
-            fence.new_peers.dedup();
         }
+        // An operator may name a peer twice; the record may not.
+        fence.new_peers.sort();
+        fence.new_peers.dedup();
         Ok(fence)
     }
 
@@ -126,14 +127,18 @@ impl Fence {
         cbor::encode(&map.build())
     }
 
-    /// Decodes.
+    /// Decodes. A record that names a peer twice in one list was not made here: it could count one
+    /// answer as two, or hide a cursor behind another.
     pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::open(cbor::decode(bytes, FENCE_BYTES_MAX)?)?;
         if f.uint(1)? != 1 {
             return Err(CborError::WrongType(1));
         }
         let list = |f: &mut Fields, label| -> Result<Vec<NodeName>, CborError> {
-            f.list(label, PEERS_MAX)?.into_iter().map(|v| name(v, label)).collect()
+            let list: Vec<NodeName> =
+                f.list(label, PEERS_MAX)?.into_iter().map(|v| name(v, label)).collect::<Result<_, _>>()?;
+            let different = list.iter().collect::<BTreeSet<_>>().len() == list.len();
+            if different { Ok(list) } else { Err(CborError::WrongType(label)) }
         };
         let cursor = |value| -> Result<(NodeName, Vec<u8>), CborError> {
             let Value::Array(pair) = value else { return Err(CborError::WrongType(6)) };
@@ -143,12 +148,18 @@ impl Fence {
                 _ => Err(CborError::WrongType(6)),
             }
         };
+        let cursors = |f: &mut Fields| -> Result<BTreeMap<NodeName, Vec<u8>>, CborError> {
+            let list = f.list(6, PEERS_MAX)?.into_iter().map(cursor).collect::<Result<Vec<_>, _>>()?;
+            // The order of names, each once: the one form in which they are written.
+            let ordered = list.is_sorted_by(|a, b| a.0 < b.0);
+            if ordered { Ok(list.into_iter().collect()) } else { Err(CborError::WrongType(6)) }
+        };
         let fence = Self {
             made_at: UnixTime(f.int(2)?),
             old_generation: f.uint(3)?,
             new_peers: list(&mut f, 4)?,
             heard: list(&mut f, 5)?,
-            cursors: f.list(6, PEERS_MAX)?.into_iter().map(cursor).collect::<Result<_, _>>()?,
+            cursors: cursors(&mut f)?,
         };
         f.finish()?;
         Ok(fence)
@@ -315,6 +326,38 @@ mod tests {
         assert_eq!(Fence::decode(&fence.encode()), Ok(fence.clone()));
         fence.heard = vec![name("dali"), name("yuxi")];
         fence.cursors.insert(name("yuxi"), vec![7; 49]);
+        assert_eq!(Fence::decode(&fence.encode()), Ok(fence));
+    }
+
+    #[test]
+    fn a_fence_that_names_a_peer_twice_is_refused() {
+        let name = |n: &str| NodeName::parse(n).unwrap();
+        let once = Fence {
+            made_at: UnixTime(9),
+            old_generation: 1,
+            new_peers: vec![name("yuxi"), name("dali")],
+            heard: vec![name("dali")],
+            cursors: BTreeMap::from([(name("dali"), vec![1]), (name("yuxi"), vec![2])]),
+        };
+        assert_eq!(Fence::decode(&once.encode()), Ok(once.clone()));
+        let twice = Fence { new_peers: vec![name("dali"); 2], ..once.clone() };
+        assert_eq!(Fence::decode(&twice.encode()), Err(CborError::WrongType(4)));
+        let twice = Fence { heard: vec![name("dali"); 2], ..once.clone() };
+        assert_eq!(Fence::decode(&twice.encode()), Err(CborError::WrongType(5)));
+        // Cursors are a map here, so the second `yuxi` is written over the bytes of `dali`.
+        let mut bytes = once.encode();
+        let at = bytes.windows(4).rposition(|w| w == b"dali").unwrap();
+        bytes[at..at + 4].copy_from_slice(b"yuxi");
+        assert_eq!(Fence::decode(&bytes), Err(CborError::WrongType(6)));
+    }
+
+    #[test]
+    fn a_peer_named_twice_by_the_operator_is_written_once() {
+        let name = |n: &str| NodeName::parse(n).unwrap();
+        let store = crate::store::oracle::Oracle::new();
+        let named = [name("yuxi"), name("dali"), name("yuxi")];
+        let fence = Fence::begin(&store, UnixTime(9), 1, &named).unwrap();
+        assert_eq!(fence.new_peers, [name("dali"), name("yuxi")]);
         assert_eq!(Fence::decode(&fence.encode()), Ok(fence));
     }
 }

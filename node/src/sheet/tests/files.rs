@@ -256,8 +256,19 @@ fn an_old_binary_workbook_is_read() {
     assert_eq!((report.accepted, report.refused_rows), (1, vec![3]));
 }
 
+/// Files of the old formats for the decoder tests: `cargo test -p yunling-node -- --ignored seeds`.
 #[test]
-fn an_open_document_is_read_with_its_typed_cells() {
+#[ignore = "writes seeds"]
+fn the_seeds_of_the_old_formats_are_written() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds/sheet");
+    std::fs::create_dir_all(&folder).unwrap();
+    let rows = headed(&[row(&[]), row(&[("服务地点", "")])]);
+    std::fs::write(folder.join("old.xls"), crate::sheet::binary::tests::xls(&rows)).unwrap();
+    std::fs::write(folder.join("open.ods"), open_document()).unwrap();
+}
+
+/// A document with a date, a duration and repeated rows.
+fn open_document() -> Vec<u8> {
     let mut content = String::from(
         "<office:document-content><office:body><office:spreadsheet><table:table table:name=\"记录\">\
          <table:table-row table:number-rows-repeated=\"2\"><table:table-cell/></table:table-row>",
@@ -284,12 +295,20 @@ fn an_open_document_is_read_with_its_typed_cells() {
         content.push_str("</table:table-row>");
     }
     content.push_str("</table:table></office:spreadsheet></office:body></office:document-content>");
-    let files = [
+    crate::sheet::unpacked::tests::package_of(&open_document_files(content.as_bytes()))
+}
+
+fn open_document_files(content: &[u8]) -> [(&'static str, &[u8]); 3] {
+    [
         ("mimetype", b"application/vnd.oasis.opendocument.spreadsheet".as_slice()),
         ("META-INF/manifest.xml", b"<manifest:manifest/>"),
-        ("content.xml", content.as_bytes()),
-    ];
-    let package = crate::sheet::unpacked::tests::package_of(&files);
+        ("content.xml", content),
+    ]
+}
+
+#[test]
+fn an_open_document_is_read_with_its_typed_cells() {
+    let package = open_document();
     let table = read("a.ods", &package, &Options::default()).unwrap();
     assert_eq!((table.sheet.as_str(), table.header_row), ("记录", 3));
     let judged = judge(&table, &NothingYet, rules()).unwrap();
@@ -300,6 +319,7 @@ fn an_open_document_is_read_with_its_typed_cells() {
 
     let encrypted: &[u8] = b"<manifest:manifest><manifest:file-entry><manifest:encryption-data>\
         </manifest:encryption-data></manifest:file-entry></manifest:manifest>";
+    let files = open_document_files(b"");
     let locked = crate::sheet::unpacked::tests::package_of(&[files[0], (files[1].0, encrypted), files[2]]);
     assert_eq!(refusal("a.ods", &locked), "sheet-password");
 }

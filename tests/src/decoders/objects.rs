@@ -1,0 +1,197 @@
+//! Signed objects and what carries them between nodes.
+
+use yunling_protocol::base45;
+use yunling_protocol::card::{CARD_BYTES_MAX, SignedCard};
+use yunling_protocol::cbor::{self, Value};
+use yunling_protocol::cose::{Typ, sign1};
+use yunling_protocol::dossier::Dossier;
+use yunling_protocol::id::DossierId;
+use yunling_protocol::key::Role;
+use yunling_protocol::message::wire::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
+use yunling_protocol::message::{Answer, Content, Frame, MESSAGE_BYTES_MAX, Message};
+use yunling_protocol::minutes::Minutes;
+use yunling_protocol::profile::YUNNAN;
+use yunling_protocol::proof::{self, CWT, PREFIX, TEXT_CHARS_MAX, Verified};
+use yunling_protocol::statement::{Body, STATEMENT_BYTES_MAX, Statement, id_of, typ_word};
+
+use super::wrap::{NOW, key, map, payload, signer, trust, wrapped};
+
+/// Most bytes of a bundle looked at; a real one has a few MiB, and the parts are what matters.
+const BUNDLE_BYTES_MAX: usize = 1024 * 1024;
+
+fn signed<T>(result: Result<T, yunling_protocol::key::SignError>) -> T {
+    result.unwrap_or_else(|e| panic!("a key in memory signs: {e}"))
+}
+
+/// Bytes as a statement, and as the payload of one that the known node signed.
+pub(super) fn statement(bytes: &[u8]) {
+    read_statement(bytes);
+    if let Some(fields) = map(bytes)
+        && let Some(Value::Integer(kind)) = fields.get(&Value::Integer(1))
+        && let Ok(kind) = u64::try_from(*kind)
+    {
+        let made = wrapped(&typ_word(kind), bytes);
+        if let Some(read) = read_statement(&made) {
+            let key = key(Role::Statement);
+            let by = read.verify([&key]);
+            assert!(by.is_ok(), "a statement that was read and signed verifies: {by:?}");
+        }
+    }
+}
+
+fn read_statement(bytes: &[u8]) -> Option<Statement> {
+    let read = Statement::parse(bytes).ok()?;
+    assert!(bytes.len() <= STATEMENT_BYTES_MAX, "a statement of {} bytes was taken", bytes.len());
+    assert_eq!(read.bytes(), bytes, "the bytes are kept");
+    assert_eq!(read.id, id_of(bytes), "the id is over the bytes");
+    // The fields of a newer kind are not known here, so only known ones can be written again.
+    if !matches!(read.body, Body::Unknown { .. }) {
+        let again = signed(Statement::sign(&signer(Role::Statement), &read.common, &read.body));
+        assert_eq!(payload(again.bytes()), payload(bytes), "what is read is what is written");
+    }
+    Some(read)
+}
+
+/// Bytes as a message, and as the payload of one that the known node signed.
+pub(super) fn message(bytes: &[u8]) {
+    read_message(bytes);
+    if map(bytes).is_some() {
+        read_message(&wrapped("yunling/message", bytes));
+    }
+}
+
+fn read_message(bytes: &[u8]) {
+    let Ok(read) = Message::parse_own(bytes) else { return };
+    assert!(bytes.len() <= MESSAGE_BYTES_MAX, "a message of {} bytes was taken", bytes.len());
+    let again = signed(read.sign(&signer(Role::Statement)));
+    assert_eq!(payload(&again), payload(bytes), "what is read is what is written");
+    let opened = Message::open(bytes, &read.to, &trust(), read.trial, NOW);
+    assert!(opened.is_err() || opened == Ok(read.clone()), "opening reads the same message");
+    match &read.content {
+        Content::Deliver { statement } | Content::Release { seal: statement, .. } => {
+            read_statement(statement);
+        }
+        Content::Known { items, .. } => {
+            for item in items {
+                read_statement(item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Bytes as a card, as its text form (an invitation), and as a payload that the known node signed.
+pub(super) fn card(bytes: &[u8]) {
+    if let Ok(card) = SignedCard::parse(bytes) {
+        check_card(&card);
+    }
+    if let Some(card) = std::str::from_utf8(bytes).ok().and_then(|text| SignedCard::from_text(text).ok()) {
+        check_card(&card);
+    }
+    if map(bytes).is_some()
+        && let Ok(card) = SignedCard::parse(&wrapped("yunling/card", bytes))
+    {
+        assert_eq!(payload(card.bytes()), bytes, "the payload is kept");
+        check_card(&card);
+    }
+}
+
+fn check_card(read: &SignedCard) {
+    assert!(read.bytes().len() <= CARD_BYTES_MAX, "a card over its cap was taken");
+    assert_eq!(SignedCard::from_text(&read.to_text()).as_ref(), Ok(read), "the text form leads back");
+    let again = signed(read.card.sign(&signer(Role::Statement)));
+    assert_eq!(payload(again.bytes()), payload(read.bytes()), "what is read is what is written");
+    assert_eq!(read.fingerprint().len(), 39, "eight groups of four digits");
+    for role in Role::ALL {
+        assert!(read.card.keys_of(role).next().is_some(), "a card without a {} key", role.word());
+    }
+}
+
+/// Bytes as the text of a proof, as the token in it, and as claims that the known node signed.
+pub(super) fn proof(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_proof(text);
+    }
+    check_proof(&format!("{PREFIX}{}", base45::encode(bytes)));
+    if map(bytes).is_some() {
+        let token = signed(sign1(&signer(Role::Proof), &Typ::Number(CWT), &[], bytes));
+        check_proof(&format!("{PREFIX}{}", base45::encode(&token)));
+    }
+}
+
+fn check_proof(text: &str) {
+    let trust = trust();
+    let read = proof::verify(text, &trust, NOW);
+    let Some(claims) = &read.claims else { return };
+    assert!(text.trim().len() <= TEXT_CHARS_MAX, "a proof of {} characters was taken", text.len());
+    // Claims that a newer version added may be left out; all that was understood comes back.
+    let again = signed(proof::issue(&signer(Role::Proof), claims));
+    let read_again = proof::verify(&again, &trust, NOW);
+    let expected = Verified { why: read.why, claims: read.claims.clone() };
+    assert_eq!(read_again, expected, "what is read is what is written");
+}
+
+/// Bytes as a request frame and as an answer frame.
+pub(super) fn frame(bytes: &[u8]) {
+    if let Ok(frame) = Frame::decode(bytes) {
+        assert!(bytes.len() <= FRAME_BYTES_MAX, "a frame of {} bytes was taken", bytes.len());
+        assert_eq!(frame.encode(), bytes, "what is read is what is written");
+        match &frame {
+            Frame::Message(message) => read_message(message),
+            Frame::Hello(hello) => card(&hello.card),
+            Frame::Changes { .. } => {}
+        }
+    }
+    if let Ok(answer) = Answer::decode(bytes) {
+        assert!(bytes.len() <= ANSWER_BYTES_MAX, "an answer of {} bytes was taken", bytes.len());
+        assert_eq!(answer.encode(), bytes, "what is read is what is written");
+        if let Answer::Hello(hello) = &answer {
+            card(&hello.card);
+        }
+    }
+}
+
+/// Bytes as they come from a connection, before anything knows what is in them.
+pub(super) fn request(bytes: &[u8]) {
+    let Ok((kind, body)) = yunling_node::net::read_request_bytes(bytes) else { return };
+    assert!(body.len() <= FRAME_BYTES_MAX, "a request of {} bytes was taken", body.len());
+    let again = [&[kind][..], &(body.len() as u32).to_be_bytes(), &body].concat();
+    assert_eq!(again, bytes, "what is read is what is written");
+}
+
+/// Bytes as an exported dossier: every statement is read, and those that fit are folded. The fold is
+/// what a copy from another office goes through; no statement may break the sums.
+pub(super) fn bundle(bytes: &[u8]) {
+    let Ok(Value::Array(parts)) = cbor::decode(bytes, BUNDLE_BYTES_MAX) else { return };
+    let [Value::Text(word), Value::Integer(1), Value::Bytes(id), Value::Bytes(_), Value::Array(items)] =
+        parts.as_slice()
+    else {
+        return;
+    };
+    let (true, Ok(id)) = (word == "yunling/bundle", <[u8; 16]>::try_from(id.as_slice())) else { return };
+    let mut dossier = Dossier::new(DossierId(id));
+    for item in items {
+        let Value::Bytes(item) = item else { return };
+        let Some(statement) = read_statement(item) else { continue };
+        let before = dossier.clone();
+        match dossier.apply(&statement, &YUNNAN) {
+            Ok(sequence) => assert_eq!(dossier.length(), sequence + 1, "one longer"),
+            Err(_) => assert_eq!(dossier, before, "a statement that does not fit changes nothing"),
+        }
+        check_sums(&dossier);
+    }
+}
+
+fn check_sums(dossier: &Dossier) {
+    let totals = dossier.totals(&YUNNAN);
+    let sum = |parts: Vec<Minutes>| Minutes::checked_sum(parts);
+    assert_eq!(sum(vec![totals.counted, totals.disputed]), Some(totals.stated), "nothing is dropped");
+    let split = [
+        sum(totals.by_year.values().copied().collect()),
+        sum(totals.by_issuer.values().copied().collect()),
+        sum(totals.by_recorder.values().copied().collect()),
+    ];
+    assert_eq!(split, [Some(totals.counted); 3], "each way of splitting gives the whole");
+    assert!(totals.balance <= totals.counted, "nobody spends more than was counted");
+    assert!(totals.stars_due <= 5 && totals.stars_awarded <= 5, "there are five stars");
+}
