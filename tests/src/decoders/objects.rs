@@ -10,6 +10,7 @@ use yunling_protocol::key::Role;
 use yunling_protocol::message::wire::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
 use yunling_protocol::message::{Answer, Content, Frame, MESSAGE_BYTES_MAX, Message};
 use yunling_protocol::minutes::Minutes;
+use yunling_protocol::pairing::Half;
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{self, CWT, PREFIX, TEXT_CHARS_MAX, Verified};
 use yunling_protocol::statement::{Body, STATEMENT_BYTES_MAX, Statement, id_of, typ_word};
@@ -140,6 +141,14 @@ pub(super) fn frame(bytes: &[u8]) {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
             Frame::Changes { .. } => {}
+            Frame::Pairing(shown) => {
+                card(&shown.card);
+                if let Ok(card) = SignedCard::parse(&shown.card)
+                    && let Ok(half) = Half::open(&shown.mine, &card, &card)
+                {
+                    assert_eq!((&half.by, &half.with), (&card.card.name, &card.card.name));
+                }
+            }
         }
     }
     if let Ok(answer) = Answer::decode(bytes) {
