@@ -6,7 +6,7 @@ use crate::custody::record::Loaded;
 use crate::custody::{Side, Stage, Transfer};
 use crate::dossier::Custody;
 use crate::id::StatementId;
-use crate::ledger::{self, Appender};
+use crate::ledger;
 use crate::name::NodeName;
 use crate::office::{DecideError, Office};
 use crate::statement::{Body, Statement};
@@ -79,14 +79,14 @@ pub fn told(
             batch.expect.push(Expect::Absent(key.clone()));
             ledger::set(&mut batch, key, change.bytes().to_vec());
         }
-    } else if held(office, books, t)?
-        && let Some(mut appender) = Appender::load(books, t.dossier, office.profile)?
-    {
+    } else if held(office, books, t)? {
+        let mut appender = crate::custody::giving::open(office, books, t.dossier)?;
+        let length = appender.dossier().length();
         for change in changes {
             // One that was delivered meanwhile, or whose service was voided, is no error.
             let _ = appender.append(change);
         }
-        if appender.dossier().length() > ledger::head_record(books, t.dossier)?.map_or(0, |r| r.length) {
+        if appender.dossier().length() > length {
             batch.merge(appender.finish().0);
         }
     }
