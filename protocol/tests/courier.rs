@@ -8,7 +8,7 @@ mod samples;
 
 use samples::{SIGNED_AT, name, signer, trust};
 use yunling_protocol::cbor::CborError;
-use yunling_protocol::courier::{Cover, CourierError, FILE_BYTES_MAX, ITEMS_MAX, Item, Parcel, Writer};
+use yunling_protocol::courier::{CourierError, Cover, FILE_BYTES_MAX, ITEMS_MAX, Item, Parcel, Writer};
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
@@ -101,7 +101,10 @@ fn the_wrong_office_an_unknown_sender_a_trial_and_a_clock_ahead_have_their_own_w
 fn a_parcel_under_the_cover_of_another_or_too_many_items_are_refused() {
     let parcel = parcel();
     let other = |cover: Cover| matches!(Parcel::read(&parcel, &cover), Err(CborError::Shape(_)));
-    assert!(other(Cover { from: name("mallory"), ..cover() }), "who puts an own cover on it is not the writer");
+    assert!(
+        other(Cover { from: name("mallory"), ..cover() }),
+        "who puts an own cover on it is not the writer"
+    );
     assert!(other(Cover { to: name("yuxi"), ..cover() }));
     assert!(other(Cover { number: 4, ..cover() }));
     for end in 1..parcel.len() {

@@ -20,6 +20,7 @@ use yunling_protocol::custody::record::Loaded;
 use yunling_protocol::custody::{Side, Stage, Transfer, taking};
 use yunling_protocol::message::Frame;
 use yunling_protocol::name::NodeName;
+use yunling_protocol::store::Batch;
 
 use super::{Node, Refusal};
 
@@ -54,7 +55,7 @@ impl Node {
     fn learn_changes(&self, issuer: &NodeName, of: &Transfer, list: &[Vec<u8>]) -> Result<bool, Refusal> {
         let Some(changes) = self.changes_of(issuer, of.dossier, list) else { return Ok(false) };
         self.act(|office| {
-            let Some(loaded) = Loaded::by_id(self, of.id)? else { return Ok(Default::default()) };
+            let Some(loaded) = Loaded::by_id(self, of.id)? else { return Ok((Batch::default(), ())) };
             Ok((taking::told(office, self, loaded, issuer, &changes)?, ()))
         })?;
         Ok(true)

@@ -67,7 +67,8 @@ impl Item {
             },
             3 => Item::Pull(sized(next(1)?, 1, MESSAGE_BYTES_MAX)?),
             4 => {
-                let (transfer, from) = (TransferId(cbor::as_array(next(1)?, 1)?), cbor::as_uint(&next(2)?, 2)?);
+                let (transfer, from) =
+                    (TransferId(cbor::as_array(next(1)?, 1)?), cbor::as_uint(&next(2)?, 2)?);
                 let Value::Array(list) = next(3)? else { return Err(CborError::WrongType(3)) };
                 if list.len() > PART_STATEMENTS_MAX {
                     return Err(CborError::WrongType(3));

@@ -243,7 +243,9 @@ fn a_restored_office_is_told_by_file_what_it_forgot() {
     let folder = tempfile::tempdir().expect("folder");
     let [mut kunming, dali] = apart(folder.path(), TWO);
     // Three pages of statements to be told.
-    kunming.import(&Sheet::default().person(0, &[60; 330]).person(1, &[60; 330]).write(folder.path(), "sheet.csv"));
+    kunming.import(
+        &Sheet::default().person(0, &[60; 330]).person(1, &[60; 330]).write(folder.path(), "sheet.csv"),
+    );
     let ids = [0, 1].map(|n| text(&kunming.dossier(&id_number(n)), "dossier"));
     let backup = folder.path().join("old.ylbackup");
     kunming.ok(&["backup", "create", "--out", &backup.display().to_string()]);

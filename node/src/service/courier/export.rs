@@ -203,9 +203,9 @@ impl Node {
     /// Questions for changes, and what a copy still lacks.
     fn put_questions(&self, to: &NodeName, writer: &mut Writer, told: &mut Told) -> Result<(), Refusal> {
         let questions = self.questions(to)?.into_values().map(|(frame, _)| Item::Request(frame));
-        let copying = live(self)?.into_iter().filter(|t| {
-            t.side == Side::Taking && t.peer == *to && matches!(t.stage, Stage::Copying)
-        });
+        let copying = live(self)?
+            .into_iter()
+            .filter(|t| t.side == Side::Taking && t.peer == *to && matches!(t.stage, Stage::Copying));
         let pulls: Vec<Item> =
             copying.map(|t| Ok(Item::Pull(self.pull_message(&t)?))).collect::<Result<_, Refusal>>()?;
         for item in questions.chain(pulls) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use data_encoding::BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use yunling_protocol::courier::{Cover, CourierError, FILE_BYTES_MAX, Item, Parcel, request_id};
+use yunling_protocol::courier::{CourierError, Cover, FILE_BYTES_MAX, Item, Parcel, request_id};
 use yunling_protocol::custody::{Side, Stage};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
@@ -98,7 +98,9 @@ impl Node {
         );
         let mut whole = Vec::new();
         for id in &taken.copies {
-            whole.extend(Some(*id).filter(|_| self.transfer(*id).is_ok_and(|l| l.transfer.stage == Stage::Checking)));
+            whole.extend(
+                Some(*id).filter(|_| self.transfer(*id).is_ok_and(|l| l.transfer.stage == Stage::Checking)),
+            );
         }
         let answer = json!({
             "from": from.to_string(), "number": cover.number, "made": cover.at.to_string(),
@@ -118,9 +120,8 @@ impl Node {
         let seed = self.home.keys.seed(Role::Encryption);
         let seed = seed.ok_or_else(|| Refusal::new("key-file").with("path", "keys/encryption.key"))?;
         let plain = seal::open(closed, seed)?;
-        let parcel = Parcel::read(&plain, &cover).map_err(|e| {
-            Refusal::new("courier-damaged").with("what", "parcel").with("cause", e)
-        })?;
+        let parcel = Parcel::read(&plain, &cover)
+            .map_err(|e| Refusal::new("courier-damaged").with("what", "parcel").with("cause", e))?;
         // From here on something may change.
         let stale = self.check_life(&cover.from, cover.life)?.is_some();
         Ok(Opened { cover, parcel, stale })
@@ -251,7 +252,8 @@ impl Node {
             if new.is_empty() && have < t.count {
                 continue;
             }
-            let pieces: Vec<&[Vec<u8>]> = if new.is_empty() { vec![&[]] } else { new.chunks(STAGE_ROWS).collect() };
+            let pieces: Vec<&[Vec<u8>]> =
+                if new.is_empty() { vec![&[]] } else { new.chunks(STAGE_ROWS).collect() };
             for piece in pieces {
                 match self.stage(*transfer, have, piece) {
                     Ok(()) => have += piece.len() as u64,

@@ -24,9 +24,9 @@ pub fn shown(
     issuer: &NodeName,
 ) -> Result<Option<StatementId>, DecideError> {
     let found = |list: &[Vec<u8>]| {
-        list.iter().filter_map(|bytes| Statement::parse(bytes).ok()).find(|s| {
-            s.common.issuer == *issuer && matches!(s.body, Body::Attestation(_))
-        })
+        list.iter()
+            .filter_map(|bytes| Statement::parse(bytes).ok())
+            .find(|s| s.common.issuer == *issuer && matches!(s.body, Body::Attestation(_)))
     };
     if transfer.stage == Stage::Accepted {
         return Ok(found(&staged(read, transfer)?).map(|s| s.id));
