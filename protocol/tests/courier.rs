@@ -6,39 +6,14 @@
 #[path = "golden/samples.rs"]
 mod samples;
 
-use samples::{SIGNED_AT, name, signer, trust};
+use samples::{SIGNED_AT, courier_cover as cover, courier_items as items, name, signer, trust};
 use yunling_protocol::cbor::CborError;
 use yunling_protocol::courier::{CourierError, Cover, FILE_BYTES_MAX, ITEMS_MAX, Item, Parcel, Writer};
 use yunling_protocol::day::UnixTime;
-use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
-use yunling_protocol::message::Life;
 
 const FROM: &str = "vol.yn.cn/532900";
 const ME: &str = "vol.yn.cn/530100";
-
-fn cover() -> Cover {
-    Cover {
-        from: name(FROM),
-        to: name(ME),
-        life: Life { generation: 2, mark: [7; 16] },
-        number: 3,
-        at: SIGNED_AT,
-        trial: false,
-        bytes: 0,
-        hash: [0; 32],
-    }
-}
-
-fn items() -> Vec<Item> {
-    vec![
-        Item::Request(vec![1; 40]),
-        Item::Answer { to: [2; 32], answer: vec![0x81, 0x01] },
-        Item::Pull(vec![3; 50]),
-        Item::Part { transfer: TransferId([4; 16]), from: 9, statements: vec![vec![5; 130], vec![6; 140]] },
-        Item::Part { transfer: TransferId([4; 16]), from: 11, statements: vec![] },
-    ]
-}
 
 fn parcel() -> Vec<u8> {
     let mut writer = Writer::default();

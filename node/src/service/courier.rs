@@ -8,6 +8,8 @@ mod export;
 mod import;
 mod rows;
 mod seal;
+#[cfg(test)]
+mod tests;
 
 pub use export::ExportRequest;
 pub(crate) use import::BODY_BYTES_MAX;
@@ -28,11 +30,14 @@ use super::{Node, Refusal};
 /// question reads the beginning of a dossier.
 const QUESTIONS_MAX: usize = 256;
 
+/// Questions for changes by the name of the request: the frame, and the move it is about.
+type Questions = BTreeMap<[u8; 32], (Vec<u8>, Transfer)>;
+
 impl Node {
     /// Questions to an issuer that could not be asked while a copy was checked, by the name of the
     /// request. They are the same each time, so nothing is stored until the answer comes.
-    fn questions(&self, issuer: &NodeName) -> Result<BTreeMap<[u8; 32], (Vec<u8>, Transfer)>, Refusal> {
-        let mut questions = BTreeMap::new();
+    fn questions(&self, issuer: &NodeName) -> Result<Questions, Refusal> {
+        let mut questions = Questions::new();
         if self.fenced() {
             return Ok(questions);
         }

@@ -30,7 +30,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Messages to one peer in one round; others get their turn.
 const PEER_ROUND_MAX: usize = 64;
 /// Messages of a peer read at a time: one scan of the store.
-const OUTBOX_ROWS: usize = 4_000;
+pub(super) const OUTBOX_ROWS: usize = 4_000;
 /// Longest the pump sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_millis(500);
 /// Pause between looks for expired transfers.
@@ -163,7 +163,8 @@ impl Node {
         Ok(due)
     }
 
-    /// Everything that may be said to a peer now, with the keys in the outbox.
+    /// What may be said to a peer now, with the keys in the outbox; of more than one look reads, the
+    /// first.
     pub(super) fn sayable(&self, peer: &NodeName) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
         let rows = self.scan(Table::Outbox, &outbox_prefix(peer), None, OUTBOX_ROWS)?;
         let entries = rows.into_iter().filter_map(|(key, v)| Some((key, OutboxEntry::decode(&v).ok()?)));

@@ -20,6 +20,7 @@ use yunling_protocol::recovery::tell;
 use super::rows::{Kept, Rows};
 use super::{Refusal, seal};
 use crate::service::exchange::BULK_ROWS;
+use crate::service::outbox::OUTBOX_ROWS;
 use crate::service::transfers::node_name;
 use crate::service::{Node, recovery};
 
@@ -152,11 +153,11 @@ impl Node {
             let page = self.act(|office| {
                 let decision = tell::answer(office, self, self.vault(), &message, since, &after)?;
                 let page = decision.batch.put.iter().filter_map(|put| OutboxEntry::decode(put.value()?).ok());
-                let page = page.filter_map(|entry| {
+                let mut page = page.filter_map(|entry| {
                     let read = Message::parse_own(&entry.message).ok()?;
                     matches!(read.content, Content::Known { .. }).then_some((entry.message, read.content))
                 });
-                let page = page.last().ok_or(DecideError::Rule("internal"))?;
+                let page = page.next().ok_or(DecideError::Rule("internal"))?;
                 Ok((decision.batch, page))
             })?;
             let (bytes, Content::Known { next, .. }) = page else { return Ok(true) };
@@ -181,7 +182,11 @@ impl Node {
         writer: &mut Writer,
         told: &mut Told,
     ) -> Result<(), Refusal> {
-        for (key, mut entry) in self.sayable(to)? {
+        let waiting = self.sayable(to)?;
+        if waiting.len() >= OUTBOX_ROWS {
+            writer.leave_out();
+        }
+        for (key, mut entry) in waiting {
             self.resign(&key, &mut entry)?;
             let known = || {
                 let read = Message::parse_own(&entry.message);
