@@ -149,7 +149,12 @@ impl Node {
     fn due(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
         let rows = self.scan(Table::Outbox, prefix, None, OUTBOX_ROWS)?;
         let now = Instant::now();
-        let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What left the outbox another way (its move went on, a courier file brought the answer) has no
+        // error to show any more.
+        progress.tries.retain(|key, _| {
+            !key.starts_with(prefix) || rows.binary_search_by(|(waits, _)| waits.cmp(key)).is_ok()
+        });
         let due = rows.into_iter().filter(|(key, _)| progress.tries.get(key).is_none_or(|a| a.after <= now));
         let entries = due.filter_map(|(key, value)| Some((key, OutboxEntry::decode(&value).ok()?)));
         let fenced = self.fenced();

@@ -239,6 +239,46 @@ fn a_refused_file_names_rule_value_and_remedy_and_changes_nothing() {
 }
 
 #[test]
+fn two_offices_restored_at_once_open_by_files() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut offices = apart(folder.path(), TWO);
+    offices[0].import(&Sheet::default().person(0, &[60, 60]).write(folder.path(), "sheet.csv"));
+    let id = text(&offices[0].dossier(&id_number(0)), "dossier");
+    move_by_files(folder.path(), &offices[0], &offices[1], &id);
+    let backups = offices.each_ref().map(|office| {
+        let backup = folder.path().join(format!("{}.ylbackup", office.name));
+        office.ok(&["backup", "create", "--out", &backup.display().to_string()]);
+        backup
+    });
+    for (office, backup) in offices.iter_mut().zip(&backups) {
+        restore(folder.path(), office, backup);
+    }
+    let [kunming, dali] = &offices;
+    carry(folder.path(), kunming, dali);
+    carry(folder.path(), dali, kunming);
+    carry(folder.path(), kunming, dali);
+    for office in [kunming, dali] {
+        let shown = office.json(&["recovery", "show"]).1;
+        assert_eq!((&shown["fenced"], &shown["lost_entries"]), (&false.into(), &0.into()), "{}", office.name);
+    }
+    assert_eq!(custodians(&[kunming, dali], &id), ["dali"]);
+    move_by_files(folder.path(), dali, kunming, &id);
+    assert_eq!(kunming.dossier(&id)["counted_minutes"], 120);
+}
+
+/// The machine is gone; the office comes back from its backup, behind a fence.
+fn restore(folder: &Path, office: &mut Office, backup: &Path) {
+    office.kill9();
+    let gone = (0..100).map(|n| folder.join(format!("{}-gone-{n}", office.name)));
+    std::fs::rename(&office.home, gone.into_iter().find(|p| !p.exists()).expect("a name")).expect("the home");
+    let identity = folder.join(format!("{}.identity", office.name));
+    std::fs::write(&identity, &office.backup_identity).expect("identity");
+    let (from, with) = (backup.display().to_string(), identity.display().to_string());
+    office.ok(&["restore", &from, "--identity", &with, "--no-new-peers"]);
+    office.start();
+}
+
+#[test]
 fn a_restored_office_is_told_by_file_what_it_forgot() {
     let folder = tempfile::tempdir().expect("folder");
     let [mut kunming, dali] = apart(folder.path(), TWO);
@@ -255,13 +295,7 @@ fn a_restored_office_is_told_by_file_what_it_forgot() {
     }
     let late = export(folder.path(), &kunming, &dali).0;
     for generation in [2, 3] {
-        kunming.kill9();
-        std::fs::rename(&kunming.home, folder.path().join(format!("gone-{generation}"))).expect("the home");
-        let identity = folder.path().join("identity");
-        std::fs::write(&identity, &kunming.backup_identity).expect("identity");
-        let (from, with) = (backup.display().to_string(), identity.display().to_string());
-        kunming.ok(&["restore", &from, "--identity", &with, "--no-new-peers"]);
-        kunming.start();
+        restore(folder.path(), &mut kunming, &backup);
         kunming.refused(&["transfer", "authorize", &ids[0], "--to", "dali", "--checked"], "fenced");
         carry(folder.path(), &kunming, &dali);
         carry(folder.path(), &dali, &kunming);

@@ -12,7 +12,7 @@ use yunling_protocol::custody::{Side, Stage, Transfer};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
 use yunling_protocol::ledger;
-use yunling_protocol::message::{Content, Frame, Message};
+use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, OutboxEntry};
 use yunling_protocol::recovery::tell;
@@ -123,6 +123,10 @@ impl Node {
         }
         for (id, row) in rows {
             let answer = match &row.kept {
+                // Two restored at once would wait for each other for ever.
+                Kept::Answer(answer) if matches!(Answer::decode(answer), Ok(Answer::Stale { .. })) => {
+                    answer.clone()
+                }
                 // A fenced node has forgotten why it gave the answer.
                 _ if self.fenced() => continue,
                 Kept::Pull(_) => continue,

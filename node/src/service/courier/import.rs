@@ -227,10 +227,10 @@ impl Node {
             Answer::Stale { .. } => *taken.refused.entry("stale-life".into()).or_default() += 1,
             _ => taken.messages += 1,
         }
-        if matches!(Frame::decode(frame), Ok(Frame::Hello(_)) | Err(_)) {
-            return None;
+        if stays(frame, &answer) {
+            return Some(Kept::Answer(answer.encode()));
         }
-        Some(if stays(frame, &answer) { Kept::Answer(answer.encode()) } else { Kept::Frame(frame.to_vec()) })
+        Some(Kept::Frame(frame.to_vec())).filter(|_| may_be_kept(frame))
     }
 
     /// Stages the parts that a copy lacks; they are checked as a whole once the copy is whole.
@@ -293,6 +293,17 @@ fn stays(frame: &[u8], answer: &Answer) -> bool {
             request.is_ok_and(|m| matches!(m.content, Content::Request { .. })) && !passing(code)
         }
         _ => false,
+    }
+}
+
+/// Whether a request may lie here until the next file. A release holds personal data and a request the
+/// code of a slip; both come again with every file of the peer until they are taken.
+fn may_be_kept(frame: &[u8]) -> bool {
+    match Frame::decode(frame) {
+        Ok(Frame::Message(message)) => Message::parse_own(&message)
+            .is_ok_and(|m| !matches!(m.content, Content::Release { .. } | Content::Request { .. })),
+        Ok(Frame::Changes { .. }) => true,
+        Ok(Frame::Hello(_)) | Err(_) => false,
     }
 }
 
