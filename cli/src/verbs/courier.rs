@@ -71,11 +71,7 @@ async fn export(to: &str, file: &Path, context: &Context<'_>) -> Result<Exit, Fa
 async fn import(file: &Path, context: &Context<'_>) -> Result<Exit, Failure> {
     let bytes = files::read(file, FILE_BYTES_MAX as u64)?;
     let body = json!({ "file": BASE64.encode(&bytes) });
-    let answer = context.control()?.call_within("courier/import", body, FILE_WITHIN).await;
-    let answer = answer.map_err(|mut failure| {
-        failure.fields.entry("path".into()).or_insert_with(|| file.display().to_string());
-        failure
-    })?;
+    let answer = context.control()?.call_within("courier/import", body, FILE_WITHIN).await?;
     let out = context.out;
     out.object(&answer);
     let keys = ["from", "number", "made", "messages", "ended", "statements"];

@@ -8,8 +8,6 @@ mod export;
 mod import;
 mod rows;
 mod seal;
-#[cfg(test)]
-mod tests;
 
 pub use export::ExportRequest;
 pub(crate) use import::BODY_BYTES_MAX;
@@ -81,3 +79,6 @@ fn refused(error: &CourierError, me: &NodeName) -> Refusal {
         CourierError::Clock(at) => refusal.with("at", at),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,7 +161,7 @@ impl Node {
                     let read = Message::parse_own(&entry.message).ok()?;
                     matches!(read.content, Content::Known { .. }).then_some((entry.message, read.content))
                 });
-                let page = page.next().ok_or(DecideError::Rule("internal"))?;
+                let page = page.next().ok_or(DecideError::Rule("store-damaged"))?;
                 Ok((decision.batch, page))
             })?;
             let (bytes, Content::Known { next, .. }) = page else { return Ok(true) };

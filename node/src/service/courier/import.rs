@@ -121,7 +121,7 @@ impl Node {
         let seed = seed.ok_or_else(|| Refusal::new("key-file").with("path", "keys/encryption.key"))?;
         let plain = seal::open(closed, seed)?;
         let parcel = Parcel::read(&plain, &cover)
-            .map_err(|e| Refusal::new("courier-damaged").with("what", "parcel").with("cause", e))?;
+            .map_err(|e| Refusal::new("courier-damaged").with("what", format!("parcel: {e}")))?;
         // From here on something may change.
         let stale = self.check_life(&cover.from, cover.life)?.is_some();
         Ok(Opened { cover, parcel, stale })

@@ -29,7 +29,7 @@ pub(super) fn close(parcel: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, Refusal> {
 
 /// Opens a closed parcel with the secret of this home's encryption key.
 pub(super) fn open(closed: &[u8], seed: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let damaged = |cause: String| Refusal::new("courier-damaged").with("what", "parcel").with("cause", cause);
+    let damaged = |cause: String| Refusal::new("courier-damaged").with("what", format!("parcel: {cause}"));
     let lower = Zeroizing::new(bech32::encode::<Bech32>(SECRET, seed).map_err(|e| damaged(e.to_string()))?);
     let text = Zeroizing::new(lower.to_uppercase());
     let identity: x25519::Identity = text.parse().map_err(|e: &str| damaged(e.to_owned()))?;
