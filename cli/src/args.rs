@@ -68,6 +68,9 @@ pub(crate) enum Verb {
     /// Away records that wait for a person.
     #[command(subcommand, arg_required_else_help = true)]
     Delivery(verbs::delivery::Verb),
+    /// Courier files.
+    #[command(subcommand, arg_required_else_help = true)]
+    Courier(verbs::courier::Verb),
     /// The fence of a restored node.
     #[command(subcommand, arg_required_else_help = true)]
     Recovery(verbs::recovery::Verb),

@@ -9,6 +9,12 @@ use crate::failure::Failure;
 
 /// Reads a text of at most `bytes_max` bytes; `-` is standard input.
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Failure> {
+    let bytes = read(path, bytes_max)?;
+    String::from_utf8(bytes).map_err(|_| Failure::usage("file-text").with("path", path.display()))
+}
+
+/// Reads at most `bytes_max` bytes; `-` is standard input.
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
     let io = |e: std::io::Error| Failure::usage("file-read").with("path", &shown).with("cause", e);
     let mut bytes = Vec::new();
@@ -21,22 +27,29 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Failure> 
     if bytes.len() as u64 > bytes_max {
         return Err(Failure::usage("file-large").with("path", &shown).with("max", bytes_max));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::usage("file-text").with("path", &shown))
+    Ok(bytes)
 }
 
-/// Writes a file beside its place and moves it there; `mode` is that of a new file.
+/// Writes a file beside its place and moves it there, on the disk when it returns; `mode` is that of a
+/// new file.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let io = |e: std::io::Error| Failure::new("file-write").with("path", path.display()).with("cause", e);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
-    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part).and_then(
-        |mut f| {
-            f.write_all(bytes)?;
-            f.sync_all()
-        },
-    );
-    written.and_then(|()| std::fs::rename(&part, path)).map_err(|e| {
+    // What a killed command left may have another mode.
+    let _ = std::fs::remove_file(&part);
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)?;
+        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => File::open(".")?.sync_all(),
+        }
+    };
+    write().map_err(|e| {
         let _ = std::fs::remove_file(&part);
         io(e)
     })

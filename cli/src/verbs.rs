@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod correct;
+pub(crate) mod courier;
 pub(crate) mod delivery;
 pub(crate) mod doctor;
 pub(crate) mod dossier;
@@ -88,6 +89,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Dossier(verb) => dossier::run(verb, context).await,
         Verb::Transfer(verb) => transfer::run(verb, context).await,
         Verb::Delivery(verb) => delivery::run(verb, context).await,
+        Verb::Courier(verb) => courier::run(verb, context).await,
         Verb::Recovery(verb) => recovery::run(verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,

@@ -392,7 +392,7 @@ doctor-peer-direct = { $peer } is reached directly ({ $transport }, { $millis } 
 doctor-peer-relayed = { $peer } is reached through the relay { $relay } ({ $millis } ms)
 doctor-peer-answered = { $peer } answered ({ $millis } ms)
 doctor-peer-waiting = { $peer } has not accepted this node's card yet, or cannot be reached: { $reason }
-doctor-peer-unreached = { $peer } cannot be reached: { $reason }. Step by step: `yunling peer test { $peer }`
+doctor-peer-unreached = { $peer } cannot be reached: { $reason }. Step by step: `yunling peer test { $peer }`; until then messages travel by file: `yunling courier export --to { $peer } FILE`
 doctor-relay-serves = This node is a relay for accepted peers; its log at the start names the address that they write into `relays`
 doctor-relay-held = This node has its place at the relay { $relay }, through which others reach it
 doctor-relay-lost = This node has no place at the relay { $relay }. Check the way with `yunling peer test { $relay }` and ask that office whether `relay = true` is set; it is tried again by itself
@@ -403,7 +403,7 @@ doctor-reach-down = The network does not run: no other node reaches this one. St
 doctor-reach-local = This node listens on this machine only; no other machine reaches it. Unless it is a trial, write outside addresses into `listen` of config.toml
 doctor-reach-direct = Others reach this node directly from outside (evidence: { $seen })
 doctor-reach-relay = Others reach this node through relays ({ $relays }); no inbound port is needed here
-doctor-reach-closed = A relay has tried: this node is not reached from outside. Ask the network department to let in: { $ports }; if that cannot be, name a relay in `relays`
+doctor-reach-closed = A relay has tried: this node is not reached from outside. Ask the network department to let in: { $ports }; if that cannot be, name a relay in `relays`; if nothing is let out either, use courier files (yunling courier)
 doctor-reach-unknown = No node has come in from outside yet, so whether that works is unknown. Make sure that the firewall lets in: { $ports }; then ask another office to run `yunling peer test`
 status-reach-down = the network does not run
 status-reach-local = listens on this machine only; no other machine reaches it

@@ -392,7 +392,7 @@ doctor-peer-direct = { $peer } 可直接连到（{ $transport }，{ $millis } �
 doctor-peer-relayed = { $peer } 经中继 { $relay } 可连到（{ $millis } 毫秒）
 doctor-peer-answered = { $peer } 有答复（{ $millis } 毫秒）
 doctor-peer-waiting = { $peer } 还没有接受本节点的名片，或连不上：{ $reason }
-doctor-peer-unreached = { $peer } 连不上：{ $reason }。逐步检查：yunling peer test { $peer }
+doctor-peer-unreached = { $peer } 连不上：{ $reason }。逐步检查：yunling peer test { $peer }；修好之前可用文件传递：yunling courier export --to { $peer } 文件
 doctor-relay-serves = 本节点是中继，为互相接受的节点转接；启动时的日志写出供对方填入 relays 的地址
 doctor-relay-held = 在中继 { $relay } 上有位置，其他节点可经它连到本节点
 doctor-relay-lost = 在中继 { $relay } 上没有位置。请用 yunling peer test { $relay } 检查线路，并请对方确认其 relay = true；会自动重试
@@ -403,7 +403,7 @@ doctor-reach-down = 网络没有运行，其他节点连不到本节点。请重
 doctor-reach-local = 本节点只监听本机，其他机器连不到。若非试用，请在 config.toml 的 listen 中写对外的地址
 doctor-reach-direct = 其他节点可从外部直接连到本节点（依据：{ $seen }）
 doctor-reach-relay = 其他节点经中继（{ $relays }）可连到本节点；本机不需要开放入向端口
-doctor-reach-closed = 中继测试过，从外部连不到本节点。请向网络管理人员申请放行入向端口：{ $ports }；不能放行则在 relays 中写一个中继
+doctor-reach-closed = 中继测试过，从外部连不到本节点。请向网络管理人员申请放行入向端口：{ $ports }；不能放行则在 relays 中写一个中继；若连出向也不放行，请用信使文件（yunling courier）
 doctor-reach-unknown = 还没有节点从外部连入，能否连到未知。请确认防火墙放行入向端口：{ $ports }；再请对方运行 yunling peer test
 status-reach-down = 网络没有运行
 status-reach-local = 只监听本机，其他机器连不到

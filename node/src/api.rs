@@ -20,6 +20,7 @@ use yunling_protocol::citizen_id::CitizenId;
 use yunling_protocol::id::DossierId;
 
 use crate::person::Person;
+use crate::service::courier;
 use crate::service::refusal::shown;
 use crate::service::transfers::{Step, node_name, view};
 use crate::service::volunteers::{CONSENT_BASIS, LIST_MAX, consent_to_record};
@@ -162,6 +163,20 @@ async fn test_peer(State(node): Shared, axum::Json(request): axum::Json<Value>) 
     }))
 }
 
+async fn import_courier(State(node): Shared, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(request) => respond(node.import_courier(request).await),
+        Err(error) => respond(Err(Refusal::new("request-form").with("cause", error))),
+    }
+}
+
+fn courier_routes() -> Router<Arc<Node>> {
+    let file = DefaultBodyLimit::max(courier::BODY_BYTES_MAX);
+    Router::new()
+        .route("/api/v1/courier/export", act!(|n, r| n.export_courier(&r)))
+        .route("/api/v1/courier/import", post(import_courier).layer(file))
+}
+
 async fn doctor(State(node): Shared) -> Response {
     respond(node.doctor().await.and_then(to_json))
 }
@@ -217,6 +232,7 @@ fn routes() -> Router<Arc<Node>> {
         .route("/api/v1/recovery/lift", act!(|n, r| n.lift_fence(&r)))
         .route("/api/v1/proof/issue", act!(|n, r| n.issue_proof(&r)))
         .merge(peer_routes())
+        .merge(courier_routes())
         .merge(transfer_routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

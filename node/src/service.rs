@@ -5,6 +5,7 @@
 //! another writer are decided again from the new state; nothing is ever half written.
 
 pub mod copy;
+pub mod courier;
 pub mod doctor;
 pub mod exchange;
 mod greet;
@@ -73,6 +74,8 @@ pub struct Node {
     counters: Mutex<BTreeMap<&'static str, u64>>,
     /// Held while a backup is made: one at a time.
     pub(crate) backup: Mutex<()>,
+    /// Held while a courier file is made or taken: one after the other.
+    courier: Mutex<()>,
     pub(crate) outbox_state: Mutex<outbox::Progress>,
     pub(crate) wake: Notify,
     pub(crate) net: std::sync::OnceLock<Net>,
@@ -128,6 +131,7 @@ impl Node {
             cache: Mutex::default(),
             counters: Mutex::default(),
             backup: Mutex::default(),
+            courier: Mutex::default(),
             outbox_state: Mutex::default(),
             wake: Notify::new(),
             net: std::sync::OnceLock::new(),

@@ -9,6 +9,7 @@ pub mod card;
 pub mod cbor;
 pub mod citizen_id;
 pub mod cose;
+pub mod courier;
 pub mod custody;
 pub mod day;
 pub mod delivery;

@@ -15,8 +15,12 @@ mod samples;
 use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::HEXLOWER;
-use samples::{SIGNED_AT, answers, bodies, common, contents, entry, frames, message, proofs, signer};
+use samples::{
+    SIGNED_AT, answers, bodies, common, contents, courier_cover, courier_items, entry, frames, message,
+    proofs, signer,
+};
 use yunling_protocol::card::SignedCard;
+use yunling_protocol::courier;
 use yunling_protocol::key::Role;
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::proof::{self, PREFIX, Verdict};
@@ -35,6 +39,14 @@ fn golden() -> BTreeMap<&'static str, &'static str> {
 
 fn statement(body: &Body) -> Vec<u8> {
     Statement::sign(&signer(Role::Statement), &common(), body).unwrap().bytes().to_vec()
+}
+
+/// A courier file whose parcel is not closed: closing it is random.
+fn courier_file() -> Vec<u8> {
+    let mut writer = courier::Writer::default();
+    assert!(courier_items().iter().all(|item| writer.put(item)));
+    let parcel = writer.finish(&courier_cover());
+    courier_cover().write(&signer(Role::Statement), &parcel).unwrap()
 }
 
 /// Every sample as made now: name and value.
@@ -59,6 +71,7 @@ fn made() -> Vec<(String, String)> {
     }
     all.extend(frames().into_iter().map(|(name, frame)| (name.to_owned(), hex(&frame.encode()))));
     all.extend(answers().into_iter().map(|(name, answer)| (name.to_owned(), hex(&answer.encode()))));
+    all.push(("courier-file".into(), hex(&courier_file())));
     for (name, claims) in proofs() {
         all.push((format!("proof-{name}"), proof::issue(&signer(Role::Proof), &claims).unwrap()));
     }
@@ -169,6 +182,17 @@ fn golden_messages_are_read_back_and_verify() {
     for (name, answer) in answers() {
         assert_eq!(Answer::decode(&bytes_of(&golden, name)), Ok(answer), "{name}");
     }
+}
+
+#[test]
+fn the_golden_courier_file_is_read_back() {
+    let golden = golden();
+    let bytes = bytes_of(&golden, "courier-file");
+    let (me, trust) = (courier_cover().to, samples::trust());
+    let (cover, parcel) = courier::Cover::open(&bytes, &me, &trust, false, SIGNED_AT).unwrap();
+    assert_eq!((cover.life, cover.number, cover.at), (courier_cover().life, 3, SIGNED_AT));
+    let read = courier::Parcel::read(parcel, &cover);
+    assert_eq!(read, Ok(courier::Parcel { whole: true, items: courier_items() }));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "e2e/backups.rs"]
 mod backups;
+#[path = "e2e/courier.rs"]
+mod courier;
 #[path = "e2e/cuts.rs"]
 mod cuts;
 #[path = "e2e/demo.rs"]

@@ -18,15 +18,16 @@ use yunling_protocol::statement::{Body, Statement};
 use super::{Node, Refusal, peers};
 
 /// Statements staged by one batch: a cut loses at most these.
-const STAGE_ROWS: usize = 64;
+pub(super) const STAGE_ROWS: usize = 64;
 /// Pause before a copy that was cut is tried again.
 const COPY_RETRY: Duration = Duration::from_secs(2);
 /// Longest to wait for an issuer's changes: it delivers them to the new custodian anyway.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reasons after which only a person can help.
+/// Reasons after which only a person can help. A piece out of order is none: a courier file brought
+/// the same statements while the stream ran.
 fn needs_a_person(code: &str) -> bool {
-    !code.starts_with("net-")
+    !code.starts_with("net-") && code != "transfer-stage-order"
 }
 
 impl Node {
@@ -53,14 +54,7 @@ impl Node {
             tokio::spawn(async move {
                 let id = transfer.id;
                 if let Err(error) = node.clone().copy(&transfer).await {
-                    tracing::warn!(transfer = %id, code = error.code, "copy stopped");
-                    if needs_a_person(&error.code) {
-                        let failing = node.clone();
-                        let reason = error.code;
-                        let failed = move || failing.advance_transfer(id, &Input::Failed { reason });
-                        // Shown by the next look at the transfer; a failing store shows itself.
-                        let _ = tokio::task::spawn_blocking(failed).await;
-                    }
+                    node.clone().copy_failed(id, error).await;
                 }
                 {
                     let mut progress = node.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +63,23 @@ impl Node {
                 }
                 node.wake.notify_one();
             });
+        }
+    }
+
+    async fn copy_failed(self: Arc<Self>, id: TransferId, error: Refusal) {
+        tracing::warn!(transfer = %id, code = error.code, "copy stopped");
+        if needs_a_person(&error.code) {
+            let reason = error.code;
+            let failed = move || self.advance_transfer(id, &Input::Failed { reason });
+            // Shown by the next look at the transfer; a failing store shows itself.
+            let _ = tokio::task::spawn_blocking(failed).await;
+        }
+    }
+
+    /// Checks a copy that a courier file made whole, so that the accept waits for the next file.
+    pub(super) async fn check_now(self: Arc<Self>, id: TransferId) {
+        if let Err(error) = self.clone().check_copy(id).await {
+            self.copy_failed(id, error).await;
         }
     }
 
@@ -87,21 +98,7 @@ impl Node {
             .ok_or_else(|| Refusal::new("peer-unknown").with("name", &transfer.peer))?;
         let peer = peers::peer_id(&member.card)
             .ok_or_else(|| Refusal::new("card-missing-key").with("cause", "transport"))?;
-        let request = self.decide(|office| {
-            let message = Message {
-                from: office.me.clone(),
-                to: transfer.peer.clone(),
-                dossier: transfer.dossier,
-                epoch: transfer.epoch,
-                transfer: transfer.id,
-                life: office.life,
-                at: office.now,
-                trial: office.trial,
-                content: Content::Pull { from: transfer.have },
-            };
-            message.sign(office.signer)
-        });
-        let request = request.map_err(|e| Refusal::new("sign-device").with("cause", &e))?;
+        let request = self.pull_message(transfer)?;
         let mut reader =
             net.bulk(peer, request).await.map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
         let mut at = transfer.have;
@@ -134,7 +131,26 @@ impl Node {
         }
     }
 
-    fn stage(&self, id: TransferId, at: u64, statements: &[Vec<u8>]) -> Result<(), Refusal> {
+    /// The signed message that asks for what a copy still lacks.
+    pub(super) fn pull_message(&self, transfer: &Transfer) -> Result<Vec<u8>, Refusal> {
+        let request = self.decide(|office| {
+            let message = Message {
+                from: office.me.clone(),
+                to: transfer.peer.clone(),
+                dossier: transfer.dossier,
+                epoch: transfer.epoch,
+                transfer: transfer.id,
+                life: office.life,
+                at: office.now,
+                trial: office.trial,
+                content: Content::Pull { from: transfer.have },
+            };
+            message.sign(office.signer)
+        });
+        request.map_err(|e| Refusal::new("sign-device").with("cause", &e))
+    }
+
+    pub(super) fn stage(&self, id: TransferId, at: u64, statements: &[Vec<u8>]) -> Result<(), Refusal> {
         self.act_decision(|office| {
             let loaded = Loaded::by_id(self, id)?.ok_or(DecideError::Rule("transfer-unknown"))?;
             taking::stage(office, loaded, at, statements)
@@ -210,7 +226,17 @@ impl Node {
         let frame = Frame::Changes { dossier: id, shown }.encode();
         let answer = net.request(peer, frame, ASK_TIMEOUT).await.ok()?;
         let Ok(Answer::Changes(list)) = Answer::decode(&answer) else { return None };
-        let verified = self.verify_all(&list).ok()?;
+        self.changes_of(issuer, id, &list)
+    }
+
+    /// What an issuer told of its changes, if all of it is its own and about the dossier.
+    pub(super) fn changes_of(
+        &self,
+        issuer: &NodeName,
+        id: DossierId,
+        list: &[Vec<u8>],
+    ) -> Option<Vec<Statement>> {
+        let verified = self.verify_all(list).ok()?;
         let fits = |s: &Statement| {
             s.common.issuer == *issuer
                 && s.common.dossier == id

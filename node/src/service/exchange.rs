@@ -28,7 +28,7 @@ use crate::net::{BulkSource, Service, SourceStopped};
 use crate::person::Person;
 
 /// Statements read from the store for one piece of a bulk stream.
-const BULK_ROWS: usize = 128;
+pub(super) const BULK_ROWS: usize = 128;
 
 /// The network's service over an office.
 #[derive(Debug, Clone)]
@@ -103,20 +103,24 @@ impl Node {
 
     /// Answers one request frame.
     pub fn answer(&self, from: PeerId, request: &[u8]) -> Answer {
-        let frame = Frame::decode(request);
-        if let Ok(Frame::Pairing(pairing)) = &frame {
-            let answer = self.answer_pairing(from, pairing);
+        if let Ok(Frame::Pairing(pairing)) = Frame::decode(request) {
+            let answer = self.answer_pairing(from, &pairing);
             return answer.unwrap_or_else(|e| self.refuse_peer(&from.to_string(), &e.code));
         }
         let Some(name) = self.member_of(from) else {
             return self.refuse_peer(&from.to_string(), "peer-unknown");
         };
-        match frame {
+        self.answer_frame(&name, request)
+    }
+
+    /// Answers one request frame that `name` sent, on a connection or in a courier file.
+    pub(super) fn answer_frame(&self, name: &NodeName, request: &[u8]) -> Answer {
+        match Frame::decode(request) {
             Err(_) => self.refuse_peer(name.as_str(), "frame-encoding"),
-            Ok(Frame::Hello(hello)) => self.answer_hello(&name, &hello),
+            Ok(Frame::Hello(hello)) => self.answer_hello(name, &hello),
             Ok(Frame::Message(bytes)) => self.answer_message(name.as_str(), &bytes),
-            // Answered above.
-            Ok(Frame::Pairing(_)) => Answer::Busy,
+            // The record is shown on a connection: who holds the transport key counts.
+            Ok(Frame::Pairing(_)) => self.refuse_peer(name.as_str(), "frame-unexpected"),
             Ok(Frame::Changes { dossier, shown }) => {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))
@@ -261,20 +265,28 @@ impl Node {
         Ok(())
     }
 
-    /// Checks a pull and says what may be read.
     fn open_pull(
         &self,
         from: PeerId,
         request: &[u8],
     ) -> Result<(yunling_protocol::custody::Transfer, u64), String> {
         let name = self.member_of(from).ok_or("peer-unknown")?;
+        self.judge_pull(&name, request)
+    }
+
+    /// Checks a pull that `name` sent, on a connection or in a courier file, and says what may be read.
+    pub(super) fn judge_pull(
+        &self,
+        name: &NodeName,
+        request: &[u8],
+    ) -> Result<(yunling_protocol::custody::Transfer, u64), String> {
         if self.fenced() {
             return Err("fenced".into());
         }
         let opened = self.decide(|o| Message::open(request, o.me, o.members, o.trial, o.now));
         let message = opened.map_err(|e| e.code().to_owned())?;
         let Content::Pull { from: start } = message.content else { return Err("message-unexpected".into()) };
-        if message.from != name {
+        if message.from != *name {
             return Err("message-not-for-me".into());
         }
         let loaded = Loaded::by_id(self, message.transfer).map_err(|e| e.code().to_owned())?;
@@ -282,7 +294,7 @@ impl Node {
         // Completed here, and yet asked for again by a restored peer, while it is still whole.
         let open = matches!(transfer.stage, Stage::Offered | Stage::Sealed | Stage::Completed);
         if transfer.side != Side::Giving
-            || transfer.peer != name
+            || transfer.peer != *name
             || !open
             || transfer.dossier != message.dossier
         {

@@ -29,6 +29,8 @@ const HELD_PAUSE: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Messages to one peer in one round; others get their turn.
 const PEER_ROUND_MAX: usize = 64;
+/// Messages of a peer read at a time: one scan of the store.
+pub(super) const OUTBOX_ROWS: usize = 4_000;
 /// Longest the pump sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_millis(500);
 /// Pause between looks for expired transfers.
@@ -145,9 +147,14 @@ impl Node {
     }
 
     fn due(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
-        let rows = self.scan(Table::Outbox, prefix, None, 4_000)?;
+        let rows = self.scan(Table::Outbox, prefix, None, OUTBOX_ROWS)?;
         let now = Instant::now();
-        let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What left the outbox another way (its move went on, a courier file brought the answer) has no
+        // error to show any more.
+        progress.tries.retain(|key, _| {
+            !key.starts_with(prefix) || rows.binary_search_by(|(waits, _)| waits.cmp(key)).is_ok()
+        });
         let due = rows.into_iter().filter(|(key, _)| progress.tries.get(key).is_none_or(|a| a.after <= now));
         let entries = due.filter_map(|(key, value)| Some((key, OutboxEntry::decode(&value).ok()?)));
         let fenced = self.fenced();
@@ -161,8 +168,17 @@ impl Node {
         Ok(due)
     }
 
+    /// What may be said to a peer now, with the keys in the outbox; of more than one look reads, the
+    /// first.
+    pub(super) fn sayable(&self, peer: &NodeName) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
+        let rows = self.scan(Table::Outbox, &outbox_prefix(peer), None, OUTBOX_ROWS)?;
+        let entries = rows.into_iter().filter_map(|(key, v)| Some((key, OutboxEntry::decode(&v).ok()?)));
+        let fenced = self.fenced();
+        Ok(entries.filter(|(_, entry)| !fenced || speaks_of_recovery(entry)).collect())
+    }
+
     /// Signs an entry of an older life again, in the store before it is sent.
-    fn resign(&self, key: &[u8], entry: &mut OutboxEntry) -> Result<(), Refusal> {
+    pub(super) fn resign(&self, key: &[u8], entry: &mut OutboxEntry) -> Result<(), Refusal> {
         if let Some(newer) = self.decide(|office| recovery::resign(office, entry))? {
             let key = Key::new(Table::Outbox, key);
             let expect = vec![Expect::Equals(key.clone(), entry.encode())];
@@ -196,7 +212,7 @@ impl Node {
     }
 
     /// Acts on the answer to a message from the outbox.
-    fn answered(
+    pub(super) fn answered(
         &self,
         to: &NodeName,
         key: &[u8],
@@ -309,13 +325,13 @@ fn speaks_of_recovery(entry: &OutboxEntry) -> bool {
 
 /// Whether a refusal says nothing about what was asked: the other office is busy with the dossier, its
 /// disk is full, or it failed. Asked again, it may agree.
-fn passing(code: &str) -> bool {
+pub(super) fn passing(code: &str) -> bool {
     code == "transfer-in-progress" || code == "internal" || code.starts_with("store-")
 }
 
 /// What to do with an outbox entry after an answer.
 #[derive(Debug)]
-enum Pause {
+pub(super) enum Pause {
     /// It has left the outbox.
     Ended,
     /// The peer has it; the transfer must move on.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use yunling_protocol::message::Life;
+use yunling_protocol::message::{Content, Frame, Life, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::recovery::fence::{self, Fence};
 use yunling_protocol::recovery::{ask_all, learn};
@@ -23,6 +23,13 @@ pub struct LiftRequest {
     pub without: Vec<String>,
     /// Why, for the record.
     pub reason: String,
+}
+
+/// The message in a frame by which a restored peer asks what is known of it.
+pub(super) fn asks(frame: &[u8]) -> Option<Vec<u8>> {
+    let Ok(Frame::Message(bytes)) = Frame::decode(frame) else { return None };
+    let message = Message::parse_own(&bytes).ok()?;
+    matches!(message.content, Content::Recovering { .. }).then_some(bytes)
 }
 
 impl Node {

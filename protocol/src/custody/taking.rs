@@ -21,8 +21,10 @@ use crate::profile::Profile;
 use crate::statement::Statement;
 use crate::store::{Batch, Read, Table};
 
+mod changes;
 mod release;
 
+pub use changes::{shown, told};
 pub use release::{may_install, release_fits};
 
 use release::{adopt, release};

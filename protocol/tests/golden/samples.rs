@@ -3,6 +3,7 @@
 //! left out in a second one. Nothing here is about a real person, unit or office.
 
 use yunling_protocol::card::{Card, NodeKind, SignedCard};
+use yunling_protocol::courier::{Cover, Item};
 use yunling_protocol::day::{Day, UnixTime};
 use yunling_protocol::division::DivisionCode;
 use yunling_protocol::id::{ChainHead, DossierId, DossierKey, ItemId, Salt, StatementId, TransferId};
@@ -395,4 +396,30 @@ pub(crate) fn proofs() -> Vec<(&'static str, Claims)> {
         ..with_name.clone()
     };
     vec![("p1", with_name), ("p1-blind", blind), ("p1-full", full)]
+}
+
+/// The cover of a courier file; length and hash are filled in when it is written.
+pub(crate) fn courier_cover() -> Cover {
+    Cover {
+        from: name("vol.yn.cn/532900"),
+        to: name("vol.yn.cn/530100"),
+        life: Life { generation: 2, mark: [0x77; 16] },
+        number: 3,
+        at: SIGNED_AT,
+        trial: false,
+        bytes: 0,
+        hash: [0; 32],
+    }
+}
+
+/// An item of each kind.
+pub(crate) fn courier_items() -> Vec<Item> {
+    let part = |from, statements| Item::Part { transfer: transfer(), from, statements };
+    vec![
+        Item::Request(vec![0xd2; 40]),
+        Item::Answer { to: [0x22; 32], answer: vec![0x81, 0x01] },
+        Item::Pull(vec![0xd2; 50]),
+        part(9, vec![vec![0xd2; 130], vec![0xd2; 140]]),
+        part(11, vec![]),
+    ]
 }
