@@ -13,6 +13,7 @@ pub mod home;
 pub mod net;
 pub mod person;
 pub mod qr;
+pub mod repair;
 pub mod run;
 pub mod service;
 pub mod sheet;

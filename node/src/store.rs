@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub mod measure;
 pub mod sled;
 
-pub use sled::{Checked, Health, Options, SledStore};
+pub use sled::{Checked, Damaged, Health, Options, Origin, Salvaged, SledStore, Sum};
 
 /// Why a store could not be opened. Each message names what to do.
 #[derive(Debug, thiserror::Error)]
