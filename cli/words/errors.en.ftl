@@ -390,6 +390,7 @@ error-backup-running = Another backup is being made. Wait for it to end
 error-backup-unlock = A backup opens only with a key. Give --identity FILE (from the safe) or --passphrase-file FILE
 error-erasures-damaged = Line { $line } of the list of erasures { $path } cannot be read; going on could bring back erased data. Compare it with the list in another backup, mend it, try again
 error-erasures-io = The list of erasures { $path } cannot be used: { $cause }. Check that the folder exists and may be written, or name another place in [backup] erasures
+error-migration-backup = The store has the form of version { $from }; before it is brought to the present one a backup must be made, and that failed (folder { $path }): { $cause }. The store was not changed. Where there is no backup key yet, run yunling backup new-key and put the identity into the safe; else check that folder, then start again
 error-repair-io = The repair cannot use { $path }: { $cause }. Check the disk and the rights, then run the same command again: it begins anew
 error-repair-no-store = There is no store in { $path }, so there is nothing to repair. Check --home, or restore a backup with yunling restore
 error-repair-room = The disk of { $path } has { $free } MiB free, the repair needs { $needed } MiB (a copy to read, and the new store). Make room, then try again

@@ -390,6 +390,7 @@ error-backup-running = 正在进行另一次备份。请等它结束
 error-backup-unlock = 打开备份需要密钥。请给出 --identity 文件（保险柜中）或 --passphrase-file 文件
 error-erasures-damaged = 删除清单 { $path } 第 { $line } 行无法读取，继续可能使已删除的数据恢复。请与其他备份中的清单核对修正后重试
 error-erasures-io = 无法使用删除清单 { $path }：{ $cause }。请检查目录是否存在且可写，或在 [backup] erasures 中另指定位置
+error-migration-backup = 存储是 { $from } 版的格式，升级之前必须先备份，而备份没有做成（目录 { $path }）：{ $cause }。存储未作改动。还没有备份公钥的，请先运行 yunling backup new-key 并把私钥存入保险柜；否则请检查该目录，再启动
 error-repair-io = 修复不能使用 { $path }：{ $cause }。请检查磁盘和权限，再运行同一命令：它会重新开始
 error-repair-no-store = { $path } 中没有存储，没有什么可修复。请检查 --home，或用 yunling restore 从备份恢复
 error-repair-room = { $path } 所在磁盘剩余 { $free } MiB，修复需要 { $needed } MiB（读取用的副本和新的存储）。请清理空间后再试

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod erasures;
 pub mod home;
+pub mod migrate;
 pub mod net;
 pub mod person;
 pub mod qr;

@@ -342,7 +342,7 @@ impl From<OpenError> for Refusal {
 }
 
 /// Where a folder of the repair lies beside the store.
-fn beside(store: &Path, end: &str) -> PathBuf {
+pub(crate) fn beside(store: &Path, end: &str) -> PathBuf {
     let mut name = store.file_name().unwrap_or_default().to_owned();
     name.push(end);
     store.with_file_name(name)

@@ -94,6 +94,7 @@ impl Node {
     /// Opens the office of a home with its embedded store.
     pub fn open(home: Home) -> Result<Self, Refusal> {
         crate::repair::refuse_unfinished(&home.path)?;
+        crate::migrate::backup_before(&home)?;
         let folder = home.store_folder();
         let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())

@@ -83,6 +83,11 @@ impl Damaged {
         self.home.room.free_bytes()
     }
 
+    /// Copies the engine's files into `folder`, where a store of the same content can be opened.
+    pub fn copy_to(&self, folder: &Path) -> io::Result<()> {
+        copy_engine(&self.home.folder().join("sled"), &folder.join("sled"))
+    }
+
     /// Calls `each` for every right row but the owner's. `scratch` is an empty folder for the copy.
     pub fn rows<E: From<OpenError>>(
         &self,
@@ -94,7 +99,7 @@ impl Damaged {
             move |source| E::from(OpenError::Io { path, source })
         };
         let folder = self.home.folder();
-        copy_engine(&folder.join("sled"), &scratch.join("sled")).map_err(io(scratch))?;
+        self.copy_to(scratch).map_err(io(scratch))?;
         let copy = Home::hold(scratch, Options { ballast_bytes: 0, ..self.options })?;
         let mut salvaged = Salvaged::default();
         let engine = match copy.open() {
