@@ -16,6 +16,7 @@ pub mod proofs;
 pub mod reach;
 pub mod records;
 pub mod recovery;
+mod refill;
 pub mod refusal;
 pub mod transfers;
 pub mod volunteers;

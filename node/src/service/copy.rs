@@ -16,6 +16,7 @@ use yunling_protocol::office::{DecideError, Office};
 use yunling_protocol::statement::{Body, Statement};
 
 use super::{Node, Refusal, peers};
+use crate::net::BulkReader;
 
 /// Statements staged by one batch: a cut loses at most these.
 const STAGE_ROWS: usize = 64;
@@ -79,7 +80,8 @@ impl Node {
         self.check_copy(transfer.id).await
     }
 
-    async fn pull(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
+    /// Asks the office on the other end of a move for its copy, from a place of the chain on.
+    pub(super) async fn open_pull_of(&self, transfer: &Transfer, from: u64) -> Result<BulkReader, Refusal> {
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
         let members = self.members();
         let member = members
@@ -97,13 +99,16 @@ impl Node {
                 life: office.life,
                 at: office.now,
                 trial: office.trial,
-                content: Content::Pull { from: transfer.have },
+                content: Content::Pull { from },
             };
             message.sign(office.signer)
         });
         let request = request.map_err(|e| Refusal::new("sign-device").with("cause", &e))?;
-        let mut reader =
-            net.bulk(peer, request).await.map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        net.bulk(peer, request).await.map_err(|e| Refusal::new(e.code()).with("cause", &e))
+    }
+
+    async fn pull(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
+        let mut reader = self.open_pull_of(transfer, transfer.have).await?;
         let mut at = transfer.have;
         let mut piece = Vec::with_capacity(STAGE_ROWS);
         loop {

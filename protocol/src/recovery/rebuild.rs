@@ -193,6 +193,10 @@ impl Scene<'_> {
         if missing == 0 && folded == length && !self.found.unordered {
             let sound = HeadRecord::of(&dossier, self.office.profile);
             if record.as_ref() != Some(&sound) {
+                // Of use where the node runs: nobody appends between the reading and this.
+                let key = ledger::head_key(self.id);
+                let stored = self.read.get(key.table, &key.key)?;
+                self.batch.expect_read(key.table, key.key, stored.as_deref());
                 ledger::set(&mut self.batch, ledger::head_key(self.id), sound.encode());
             }
             self.head = Some(sound);

@@ -105,7 +105,11 @@ impl Damaged {
         let engine = match copy.open() {
             Ok(db) => Some(State::new(db)),
             Err(error) => {
-                salvaged.why = Some(error.to_string());
+                // Not the whole sentence: it names the copy.
+                salvaged.why = Some(match error {
+                    OpenError::Damaged { why, .. } | OpenError::Lost { why, .. } => why,
+                    other => other.to_string(),
+                });
                 None
             }
         };
