@@ -82,6 +82,8 @@ pub(crate) enum Verb {
     Backup(verbs::backup::Verb),
     /// A home from a backup.
     Restore(verbs::restore::Args),
+    /// A new store from a damaged one.
+    Repair(verbs::repair::Args),
     /// Three offices on this machine.
     Demo(crate::demo::Args),
     /// Speeds.

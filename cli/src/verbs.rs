@@ -13,6 +13,7 @@ pub(crate) mod peer;
 pub(crate) mod proof;
 pub(crate) mod record;
 pub(crate) mod recovery;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod status;
@@ -94,6 +95,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,
         Verb::Restore(args) => restore::run(args, context).await,
+        Verb::Repair(args) => repair::run(args, context).await,
         Verb::Completions(args) => Ok(completions::run(&args, context)),
         // Both were taken before: they end with their own exit code.
         Verb::Demo(_) | Verb::Bench(_) => Ok(Exit::Yes),

@@ -38,8 +38,8 @@ error-qr-failed = The QR picture could not be made: { $cause }. Use the text of 
 
 error-store-conflict = The same dossier is being changed too often at once, { $tries } tries; nothing was written. Try again in a moment
     .bare = The same dossier is being changed too often at once; nothing was written. Try again in a moment
-error-store-damaged = A stored record is not what was written and is not used: { $cause }. Restore the backup and give the log to the maintainer
-    .bare = A stored record is not what was written and is not used. Restore the backup and give the log to the maintainer
+error-store-damaged = A stored record is not what was written and is not used: { $cause }. Stop the node and run yunling repair, or restore a backup
+    .bare = A stored record is not what was written and is not used. Stop the node and run yunling repair, or restore a backup
 error-store-engine = The store failed, whether this was written is unknown: { $cause }. Look before doing it again; if it comes back, check the disk
     .bare = The store failed; whether this was written is unknown. Look before doing it again; if it comes back, check the disk
 error-store-full = The disk has too little room: { $free } MiB free, { $needed } MiB must be; nothing was written, reading goes on. Make room, writing resumes by itself
@@ -49,7 +49,7 @@ error-store-io = Data folder { $path } cannot be used: { $cause }. Check that it
 error-store-limit = More was to be written at once than the store takes, nothing was written: { $cause }. Do it in parts
     .bare = More was to be written at once than the store takes; nothing was written. Do it in parts
 error-store-locked = Data folder { $path } is in use by another process. Act through the running node, or stop it first
-error-store-lost = The store in { $path } has fewer or other records than were written, so it is not used: { $cause }. Copy the data folder for the maintainer, check the disk, then restore the last backup into an empty folder
+error-store-lost = The store in { $path } has fewer or other records than were written, so it is not used: { $cause }. Check the disk, then run yunling repair (it keeps what is right and asks peers for the rest), or restore the last backup into an empty folder
 error-store-owner = Data folder { $path } belongs to another node. Check store.folder in config.toml
 
 ## Cards and peers
@@ -393,6 +393,13 @@ error-backup-running = Another backup is being made. Wait for it to end
 error-backup-unlock = A backup opens only with a key. Give --identity FILE (from the safe) or --passphrase-file FILE
 error-erasures-damaged = Line { $line } of the list of erasures { $path } cannot be read; going on could bring back erased data. Compare it with the list in another backup, mend it, try again
 error-erasures-io = The list of erasures { $path } cannot be used: { $cause }. Check that the folder exists and may be written, or name another place in [backup] erasures
+error-migration-backup = The store has the form of version { $from }; before it is brought to the present one a backup must be made, and that failed (folder { $path }): { $cause }. The store was not changed. Where there is no backup key yet, run yunling backup new-key and put the identity into the safe; else check that folder, then start again
+error-repair-io = The repair cannot use { $path }: { $cause }. Check the disk and the rights, then run the same command again: it begins anew
+error-repair-no-store = There is no store in { $path }, so there is nothing to repair. Check --home, or restore a backup with yunling restore
+error-repair-room = The disk of { $path } has { $free } MiB free, the repair needs { $needed } MiB (a copy to read, and the new store). Make room, then try again
+error-repair-unfinished = The repair of { $path } was cut off and its store is not in place. Run yunling repair again
+error-repair-swap = The new store cannot take the place of { $path }: { $cause }. If that folder is a mount, name a folder below it as [store] folder in config.toml, then run yunling repair again
+error-repair-new-peers = Cards of peers were lost. Name each node that was accepted with --new-peer, or give --no-new-peers: if they are not waited for, two offices could keep one dossier
 error-restore-io = The restore cannot use { $path }: { $cause }. Check the disk and the rights, then run the same command again: it begins anew
 error-restore-new-peers = Say which peers were accepted after the backup was made: --new-peer NODE for each, or --no-new-peers. The backup does not know them, but they may hold records and seals of this node that it has forgotten; without them two offices could keep one dossier
 error-restore-other = { $path } holds a half-finished restore of another backup. Go on with that one, or choose an empty folder

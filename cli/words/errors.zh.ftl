@@ -38,8 +38,8 @@ error-qr-failed = 二维码无法生成：{ $cause }。请改用文本形式的�
 
 error-store-conflict = 同一档案正被多次同时修改，试了 { $tries } 次，本次没有写入。请稍后重试
     .bare = 同一档案正被多次同时修改，本次没有写入。请稍后重试
-error-store-damaged = 存储中的一条记录与写入时不符，已停止使用该记录：{ $cause }。请从备份恢复，并把日志交给维护人员
-    .bare = 存储中的一条记录与写入时不符，已停止使用该记录。请从备份恢复，并把日志交给维护人员
+error-store-damaged = 存储中的一条记录与写入时不符，已停止使用该记录：{ $cause }。请停止节点并运行 yunling repair，或从备份恢复
+    .bare = 存储中的一条记录与写入时不符，已停止使用该记录。请停止节点并运行 yunling repair，或从备份恢复
 error-store-engine = 存储出错，本次写入是否完成未知：{ $cause }。请重新查询后再操作；若反复出现，请检查磁盘
     .bare = 存储出错，本次写入是否完成未知。请重新查询后再操作；若反复出现，请检查磁盘
 error-store-full = 磁盘空间不足：可用 { $free } MiB，须有 { $needed } MiB，没有写入；已有数据仍可查询。请清理空间，写入会自动恢复
@@ -49,7 +49,7 @@ error-store-io = 数据目录 { $path } 无法使用：{ $cause }。请检查目
 error-store-limit = 一次写入的内容超过存储上限，没有写入：{ $cause }。请分成几次
     .bare = 一次写入的内容超过存储上限，没有写入。请分成几次
 error-store-locked = 数据目录 { $path } 正被另一个进程使用。请通过运行中的节点操作，或先停止它
-error-store-lost = { $path } 的存储中，记录少于或不同于写入时，已停止使用：{ $cause }。请复制一份数据目录交给维护人员，检查磁盘，然后把最近的备份恢复到空目录
+error-store-lost = { $path } 的存储中，记录少于或不同于写入时，已停止使用：{ $cause }。请检查磁盘，运行 yunling repair（保留完好的记录，丢失的由对方补回），或把最近的备份恢复到空目录
 error-store-owner = 数据目录 { $path } 属于另一个节点。请检查 config.toml 的 store.folder
 
 ## 名片与对等节点
@@ -393,6 +393,13 @@ error-backup-running = 正在进行另一次备份。请等它结束
 error-backup-unlock = 打开备份需要密钥。请给出 --identity 文件（保险柜中）或 --passphrase-file 文件
 error-erasures-damaged = 删除清单 { $path } 第 { $line } 行无法读取，继续可能使已删除的数据恢复。请与其他备份中的清单核对修正后重试
 error-erasures-io = 无法使用删除清单 { $path }：{ $cause }。请检查目录是否存在且可写，或在 [backup] erasures 中另指定位置
+error-migration-backup = 存储是 { $from } 版的格式，升级之前必须先备份，而备份没有做成（目录 { $path }）：{ $cause }。存储未作改动。还没有备份公钥的，请先运行 yunling backup new-key 并把私钥存入保险柜；否则请检查该目录，再启动
+error-repair-io = 修复不能使用 { $path }：{ $cause }。请检查磁盘和权限，再运行同一命令：它会重新开始
+error-repair-no-store = { $path } 中没有存储，没有什么可修复。请检查 --home，或用 yunling restore 从备份恢复
+error-repair-room = { $path } 所在磁盘剩余 { $free } MiB，修复需要 { $needed } MiB（读取用的副本和新的存储）。请清理空间后再试
+error-repair-unfinished = { $path } 的修复没有完成，存储尚未就位。请再次运行 yunling repair
+error-repair-swap = 不能用新的存储替换 { $path }：{ $cause }。如该目录是挂载点，请在 config.toml 的 [store] folder 中改用其下的子目录，再运行 yunling repair
+error-repair-new-peers = 对等节点的名片有丢失。请用 --new-peer 逐个写出接纳过的节点，没有则写 --no-new-peers：不等待它们，同一档案可能由两处保管
 error-restore-io = 恢复无法使用 { $path }：{ $cause }。请检查磁盘与权限，再执行同一命令，会重新开始
 error-restore-new-peers = 请说明备份之后接纳了哪些节点：逐个写 --new-peer 节点，或写 --no-new-peers。备份不认识这些节点，而它们可能持有本节点已遗忘的记录与转出封存；不等它们，同一档案可能由两处同时保管
 error-restore-other = { $path } 中有另一份备份未完成的恢复。请继续恢复那一份，或另选空目录

@@ -14,11 +14,11 @@ use crate::service::Refusal;
 
 mod create;
 mod file;
-mod folder;
+pub(crate) mod folder;
 pub mod keys;
 mod manifest;
 mod parts;
-mod restore;
+pub(crate) mod restore;
 pub mod schedule;
 pub mod state;
 

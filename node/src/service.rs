@@ -18,6 +18,7 @@ pub mod proofs;
 pub mod reach;
 pub mod records;
 pub mod recovery;
+mod refill;
 pub mod refusal;
 pub mod transfers;
 pub mod volunteers;
@@ -97,6 +98,8 @@ impl std::fmt::Debug for Node {
 impl Node {
     /// Opens the office of a home with its embedded store.
     pub fn open(home: Home) -> Result<Self, Refusal> {
+        crate::repair::refuse_unfinished(&home.path)?;
+        crate::migrate::backup_before(&home)?;
         let folder = home.store_folder();
         let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())

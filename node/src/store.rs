@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub mod measure;
 pub mod sled;
 
-pub use sled::{Checked, Health, Options, SledStore};
+pub use sled::{Checked, Damaged, Health, Options, Origin, Salvaged, SledStore, Sum};
 
 /// Why a store could not be opened. Each message names what to do.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The engine could not read what lies in the folder.
-    #[error("store {path} cannot be read: {why}; restore the last backup into an empty folder")]
+    #[error(
+        "store {path} cannot be read: {why}; run yunling repair, or restore the last backup into an empty folder"
+    )]
     Damaged {
         /// The folder of the store.
         path: PathBuf,
@@ -53,7 +55,9 @@ pub enum OpenError {
         why: String,
     },
     /// The engine opened the store, but not all that was written is there.
-    #[error("store {path} has lost records: {why}; restore the last backup into an empty folder")]
+    #[error(
+        "store {path} has lost records: {why}; run yunling repair, or restore the last backup into an empty folder"
+    )]
     Lost {
         /// The folder of the store.
         path: PathBuf,

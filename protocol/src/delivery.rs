@@ -14,7 +14,7 @@ use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, OutboxKind};
 use crate::policy::{Already, Verdict};
-use crate::recovery::learn;
+use crate::recovery::{learn, rebuild};
 use crate::register::custodian_key;
 use crate::statement::{Attestation, Body, Correction, Outcome, Receipt, Statement};
 use crate::store::{Batch, Expect, Put, Read};
@@ -42,7 +42,11 @@ pub fn receive(
     }
     let id = message.dossier;
     match ledger::head_record(books, id)?.map(|r| r.custody) {
-        Some(Custody::Open(node)) if node == *office.me => {}
+        Some(Custody::Open(node)) if node == *office.me => {
+            if let Some(batch) = rebuild::fills(books, &statement)? {
+                return refilled(office, books, &statement, batch);
+            }
+        }
         // It left here, but a peer has given it back since the backup: it is on its way.
         Some(Custody::Sealed { .. }) if learn::comes_back(books, id)? => {
             return Ok(Decision::answer(Answer::Busy));
@@ -254,6 +258,21 @@ fn receipt(
         ledger::set(&mut batch, key, signed.bytes().to_vec());
     }
     Ok(Decision { batch, answer: Answer::Receipt(signed.bytes().to_vec()), wake: false })
+}
+
+/// A delivery that was taken once and fills a hole of the chain again: the receipt of the first time
+/// where it is left, else the sender asks again and gets one when the chain is whole.
+fn refilled(
+    office: &Office<'_>,
+    books: &dyn Books,
+    statement: &Statement,
+    batch: Batch,
+) -> Result<Decision, DecideError> {
+    let key = ledger::beside_key(statement.common.dossier, statement.id);
+    let stored = books.get(key.table, &key.key)?;
+    let own = |bytes: &Vec<u8>| Statement::parse(bytes).is_ok_and(|r| r.common.issuer == *office.me);
+    let answer = stored.filter(own).map_or(Answer::Busy, Answer::Receipt);
+    Ok(Decision { batch, answer, wake: false })
 }
 
 /// The receipt of the first time, or a fresh one for a statement that came another way.

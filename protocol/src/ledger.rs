@@ -107,7 +107,7 @@ pub struct HeadRecord {
 }
 
 impl HeadRecord {
-    fn of(dossier: &Dossier, profile: &Profile) -> Self {
+    pub(crate) fn of(dossier: &Dossier, profile: &Profile) -> Self {
         Self {
             epoch: dossier.epoch(),
             length: dossier.length(),
@@ -222,6 +222,22 @@ pub fn chain(
         out.push(statement(read, dossier, StatementId(id))?.ok_or(whole)?);
     }
     Ok(out)
+}
+
+/// Head that the first `length` ids of a stored chain come to; `None` when one is not there.
+pub fn chain_head(
+    read: &(impl Read + ?Sized),
+    dossier: DossierId,
+    length: u64,
+) -> Result<Option<ChainHead>, LedgerError> {
+    let mut head = crate::dossier::empty_head(dossier);
+    for place in 0..length {
+        let key = chain_key(dossier, place);
+        let id = read.get(key.table, &key.key)?.and_then(|id| <[u8; 32]>::try_from(id).ok());
+        let Some(id) = id else { return Ok(None) };
+        head = crate::dossier::next_head(head, StatementId(id));
+    }
+    Ok(Some(head))
 }
 
 /// The seals of a dossier whose rest is destroyed here, in order of epoch.

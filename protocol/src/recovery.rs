@@ -6,6 +6,7 @@
 
 pub mod fence;
 pub mod learn;
+pub mod rebuild;
 pub mod tell;
 
 use crate::custody::record::live;

@@ -155,7 +155,7 @@ pub fn record(
 }
 
 /// Key of what this node issued for a dossier held elsewhere, by item.
-fn issued_item_key(dossier: DossierId, item: ItemId) -> Key {
+pub(crate) fn issued_item_key(dossier: DossierId, item: ItemId) -> Key {
     Key::new(Table::Index, [&b"i"[..], dossier.as_bytes(), item.as_bytes()].concat())
 }
 

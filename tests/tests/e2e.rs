@@ -19,6 +19,8 @@ mod kills;
 mod moves;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/repairing.rs"]
+mod repairing;
 #[path = "e2e/restoring.rs"]
 mod restoring;
 #[path = "e2e/soak.rs"]

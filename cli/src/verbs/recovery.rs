@@ -67,6 +67,13 @@ async fn show(context: &Context<'_>) -> Result<Exit, Failure> {
     if number(&answer, "lost_entries") + number(&answer, "lost_dossiers") > 0 {
         out.say("recovery-lost", &lost);
     }
+    if number(&answer, "holed_dossiers") > 0 {
+        let holes = fields([
+            ("entries", number(&answer, "missing_statements")),
+            ("dossiers", number(&answer, "holed_dossiers")),
+        ]);
+        out.say("recovery-holes", &holes);
+    }
     if number(&answer, "double_seals") > 0 {
         out.say("recovery-double", &fields([("count", text(&answer, "double_seals"))]));
     }

@@ -101,7 +101,7 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
 }
 
 /// A file that gets its name only when it is whole and on the disk.
-pub(super) struct Unfinished {
+pub(crate) struct Unfinished {
     target: PathBuf,
     part: PathBuf,
     finished: bool,
@@ -109,7 +109,7 @@ pub(super) struct Unfinished {
 
 impl Unfinished {
     /// Begins a file; what a killed run left under the same name is overwritten.
-    pub(super) fn begin(target: &Path) -> io::Result<(Self, File)> {
+    pub(crate) fn begin(target: &Path) -> io::Result<(Self, File)> {
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(PART_SUFFIX);
         let part = target.with_file_name(name);
@@ -127,7 +127,7 @@ impl Unfinished {
     }
 
     /// Gives it its name; its bytes must be synced.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         fs::rename(&self.part, &self.target)?;
         self.finished = true;
         match self.target.parent().filter(|p| !p.as_os_str().is_empty()) {

@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use yunling_protocol::day::UnixTime;
 use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
@@ -33,8 +34,8 @@ use crate::store::{Options, SledStore};
 /// Mark of a run under way: the hash of its backup, in hexadecimal.
 const MARK_FILE: &str = "restore.part";
 /// Puts and bytes of one batch: half of what a batch may be.
-const BATCH_PUTS: usize = 8_192;
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const BATCH_PUTS: usize = 8_192;
+pub(crate) const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Most new peers named.
 const NEW_PEERS_MAX: usize = 512;
 
@@ -101,7 +102,8 @@ pub fn restore(request: RestoreRequest<'_>) -> Result<Restored, Refusal> {
     if !missing.is_empty() {
         erasures::append(&list, &missing)?;
     }
-    let life = begin_life(&place.store, &manifest, &request.new_peers)?;
+    let old = manifest.life.generation;
+    let life = begin_life(&place.store, &manifest.node, manifest.made_at, old, &request.new_peers)?;
     place.complete(&content)?;
     drop(mark);
     Ok(Restored { manifest, life, rows, erased: left_out, again })
@@ -274,7 +276,7 @@ impl Place {
 
 /// Whether a record was erased: personal data of a dossier, the way from a person to it, or the
 /// bytes of a statement.
-fn is_erased(erased: &BTreeSet<Erased>, table: Table, key: &[u8], value: &[u8]) -> bool {
+pub(crate) fn is_erased(erased: &BTreeSet<Erased>, table: Table, key: &[u8], value: &[u8]) -> bool {
     let dossier = |bytes: &[u8]| {
         <[u8; 16]>::try_from(bytes).is_ok_and(|id| erased.contains(&Erased::Dossier(DossierId(id))))
     };
@@ -291,7 +293,7 @@ fn is_erased(erased: &BTreeSet<Erased>, table: Table, key: &[u8], value: &[u8]) 
     }
 }
 
-fn open_store(folder: &Path, node: &NodeName) -> Result<SledStore, Refusal> {
+pub(crate) fn open_store(folder: &Path, node: &NodeName) -> Result<SledStore, Refusal> {
     SledStore::open(folder, &owner_of(node), Options::default())
         .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))
 }
@@ -338,14 +340,21 @@ fn write_store(
     Ok((rows, left_out))
 }
 
-/// The new life and the fence, in one batch.
-fn begin_life(folder: &Path, manifest: &Manifest, new_peers: &[NodeName]) -> Result<Life, Refusal> {
-    let store = open_store(folder, &manifest.node)?;
-    let generation = manifest.life.generation.checked_add(1).ok_or_else(|| damaged(folder, "life"))?;
+/// The new life and the fence, in one batch: what a store forgot that was made at `made_at` in the life
+/// of `old` is asked of the peers.
+pub(crate) fn begin_life(
+    folder: &Path,
+    node: &NodeName,
+    made_at: UnixTime,
+    old: u64,
+    new_peers: &[NodeName],
+) -> Result<Life, Refusal> {
+    let store = open_store(folder, node)?;
+    let generation = old.checked_add(1).ok_or_else(|| damaged(folder, "life"))?;
     let mut mark = [0; 16];
     mark.copy_from_slice(&random32()[..16]);
     let life = Life { generation, mark };
-    let fence = Fence::begin(&store, manifest.made_at, manifest.life.generation, new_peers)
+    let fence = Fence::begin(&store, made_at, old, new_peers)
         .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
     let mut batch = Batch::default();
     batch.put.push(Put::Set(life_key(), encode_life(life)));

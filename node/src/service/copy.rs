@@ -16,6 +16,7 @@ use yunling_protocol::office::{DecideError, Office};
 use yunling_protocol::statement::{Body, Statement};
 
 use super::{Node, Refusal, peers};
+use crate::net::BulkReader;
 
 /// Statements staged by one batch: a cut loses at most these.
 pub(super) const STAGE_ROWS: usize = 64;
@@ -90,7 +91,8 @@ impl Node {
         self.check_copy(transfer.id).await
     }
 
-    async fn pull(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
+    /// Asks the office on the other end of a move for its copy, from a place of the chain on.
+    pub(super) async fn open_pull_of(&self, transfer: &Transfer, from: u64) -> Result<BulkReader, Refusal> {
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
         let members = self.members();
         let member = members
@@ -98,9 +100,12 @@ impl Node {
             .ok_or_else(|| Refusal::new("peer-unknown").with("name", &transfer.peer))?;
         let peer = peers::peer_id(&member.card)
             .ok_or_else(|| Refusal::new("card-missing-key").with("cause", "transport"))?;
-        let request = self.pull_message(transfer)?;
-        let mut reader =
-            net.bulk(peer, request).await.map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        let request = self.pull_message(transfer, from)?;
+        net.bulk(peer, request).await.map_err(|e| Refusal::new(e.code()).with("cause", &e))
+    }
+
+    async fn pull(self: Arc<Self>, transfer: &Transfer) -> Result<(), Refusal> {
+        let mut reader = self.open_pull_of(transfer, transfer.have).await?;
         let mut at = transfer.have;
         let mut piece = Vec::with_capacity(STAGE_ROWS);
         loop {
@@ -131,8 +136,8 @@ impl Node {
         }
     }
 
-    /// The signed message that asks for what a copy still lacks.
-    pub(super) fn pull_message(&self, transfer: &Transfer) -> Result<Vec<u8>, Refusal> {
+    /// The signed message that asks for the copy from a place of the chain on.
+    pub(super) fn pull_message(&self, transfer: &Transfer, from: u64) -> Result<Vec<u8>, Refusal> {
         let request = self.decide(|office| {
             let message = Message {
                 from: office.me.clone(),
@@ -143,7 +148,7 @@ impl Node {
                 life: office.life,
                 at: office.now,
                 trial: office.trial,
-                content: Content::Pull { from: transfer.have },
+                content: Content::Pull { from },
             };
             message.sign(office.signer)
         });

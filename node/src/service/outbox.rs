@@ -61,6 +61,7 @@ impl Node {
             self.greet();
             self.clone().send_waiting().await;
             self.clone().start_copies();
+            self.clone().start_refills();
             let node = self.clone();
             // A failure here is shown by status and tried again with the next round.
             let _ = tokio::task::spawn_blocking(move || node.housekeeping()).await;

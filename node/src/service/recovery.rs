@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use yunling_protocol::message::{Content, Frame, Life, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::recovery::fence::{self, Fence};
-use yunling_protocol::recovery::{ask_all, learn};
+use yunling_protocol::recovery::{ask_all, learn, rebuild};
 use yunling_protocol::store::{Expect, Read as _};
 
 use super::{Node, Refusal};
 use crate::clock::fresh;
+
+/// Most dossiers with holes that are named; they are all counted.
+const HOLED_SHOWN_MAX: usize = 100;
 
 /// What `recovery lift` asks.
 #[derive(Debug, Deserialize)]
@@ -136,6 +139,10 @@ impl Node {
     /// The fence and what the restore cost, for `recovery show` and `status`.
     pub fn recovery(&self) -> Result<Value, Refusal> {
         let losses = learn::losses(self, &self.home.name)?;
+        let holed = rebuild::holed(self)?;
+        let missing: u64 = holed.iter().map(|one| one.missing).sum();
+        let dossiers: Vec<String> =
+            holed.iter().take(HOLED_SHOWN_MAX).map(|one| one.dossier.to_string()).collect();
         let double = learn::double_seals(self)?.len();
         let life = self.life();
         let lifted = fence::lifted_key(life);
@@ -143,6 +150,7 @@ impl Node {
         let mut view = json!({
             "fenced": self.fenced(), "generation": life.generation, "lifted": lifted,
             "lost_entries": losses.entries, "lost_dossiers": losses.dossiers, "double_seals": double,
+            "holed_dossiers": holed.len(), "missing_statements": missing, "holed": dossiers,
         });
         if let Some((fence, _)) = Fence::load(self)? {
             let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();

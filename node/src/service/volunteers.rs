@@ -53,6 +53,16 @@ pub(crate) fn person_key(node: &Node, id: &CitizenId) -> Key {
     Key::new(Table::Index, [&b"p"[..], &mac[..16]].concat())
 }
 
+impl Node {
+    /// Key of the person index of a dossier whose person is known here by number.
+    pub(crate) fn person_key_of(&self, id: DossierId) -> Result<Option<Key>, Refusal> {
+        let key = office::secrets_key(id);
+        let stored = self.get(key.table, &key.key)?;
+        let person = stored.and_then(|stored| self.vault().open(id, &stored)).and_then(|s| person_of(&s));
+        Ok(person.and_then(|person| person.citizen_id).map(|number| person_key(self, &number)))
+    }
+}
+
 /// Consent recorded when the office keeps a volunteer's records.
 pub fn consent_to_record(basis: &str) -> Consent {
     Consent {

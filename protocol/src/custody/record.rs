@@ -29,12 +29,12 @@ pub fn current_key(dossier: DossierId) -> Key {
 }
 
 /// Key that marks a transfer as under way, so that nobody reads all that ever were.
-fn live_key(id: TransferId) -> Key {
+pub(crate) fn live_key(id: TransferId) -> Key {
     Key::new(Table::Index, [LIVE, id.as_bytes()].concat())
 }
 
 /// Key of an ended transfer that leaves something to destroy, by when that is due.
-fn leftover_key(transfer: &Transfer) -> Key {
+pub(crate) fn leftover_key(transfer: &Transfer) -> Key {
     let due = transfer.purge_at.map_or(0, |t| t.0.max(0) as u64);
     Key::new(Table::Index, [LEFTOVER, &due.to_be_bytes()[..], transfer.id.as_bytes()].concat())
 }

@@ -22,7 +22,7 @@ use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 /// First byte of the index of what peers know of a dossier and this node may lack.
 const SEEN: &[u8] = b"n";
 /// First byte of the index of own seals that contradict one another.
-const DOUBLE: &[u8] = b"y";
+pub(super) const DOUBLE: &[u8] = b"y";
 
 /// Key of the longest chain of a dossier that others saw under this node: epoch and length.
 fn seen_key(dossier: DossierId) -> Key {
@@ -176,8 +176,12 @@ fn close(
         .as_ref()
         .is_some_and(|r| !r.destroyed && (r.epoch, r.length, r.head) == (seal.epoch, seal.count, seal.head));
     let mut appended = None;
-    if whole && let Some(mut appender) = Appender::load(books, id, office.profile)? {
-        appended = appender.append(statement).is_ok().then_some(appender);
+    // A chain with holes takes no seal; it is closed all the same.
+    let loaded = if whole { Appender::load(books, id, office.profile) } else { Ok(None) };
+    match loaded {
+        Ok(Some(mut appender)) => appended = appender.append(statement).is_ok().then_some(appender),
+        Ok(None) | Err(LedgerError::NotWhole(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     if let Some(appender) = appended {
         batch.merge(appender.finish().0);

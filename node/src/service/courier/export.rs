@@ -215,8 +215,9 @@ impl Node {
         let copying = live(self)?
             .into_iter()
             .filter(|t| t.side == Side::Taking && t.peer == *to && matches!(t.stage, Stage::Copying));
-        let pulls: Vec<Item> =
-            copying.map(|t| Ok(Item::Pull(self.pull_message(&t)?))).collect::<Result<_, Refusal>>()?;
+        let pulls: Vec<Item> = copying
+            .map(|t| Ok(Item::Pull(self.pull_message(&t, t.have)?)))
+            .collect::<Result<_, Refusal>>()?;
         for item in questions.chain(pulls) {
             let fits = writer.put(&item);
             told.messages += usize::from(fits);

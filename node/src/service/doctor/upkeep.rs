@@ -97,6 +97,10 @@ pub(super) fn recovery(node: Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>,
             let check = Check::warn("restore-lost").with("entries", lost("lost_entries"));
             checks.push(check.with("dossiers", lost("lost_dossiers")));
         }
+        if lost("holed_dossiers") > 0 {
+            let check = Check::fail("holes").with("entries", lost("missing_statements"));
+            checks.push(check.with("dossiers", lost("holed_dossiers")));
+        }
         if lost("double_seals") > 0 {
             checks.push(Check::fail("double-seals").with("count", lost("double_seals")));
         }

@@ -94,6 +94,11 @@ impl Tally {
         self.tables.values().fold(0, |rows, count| rows.saturating_add(count.rows))
     }
 
+    /// Rows of one table and the sum of their checksums.
+    pub(super) fn of_table(&self, table: Table) -> (u64, u64) {
+        self.tables.get(&table.number()).map_or((0, 0), |count| (count.rows, count.sum))
+    }
+
     /// These rows under the number of another.
     pub(super) fn numbered_as(self, other: &Self) -> Self {
         Self { number: other.number, ..self }
