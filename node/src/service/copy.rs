@@ -118,8 +118,10 @@ impl Node {
                 Ok(None) => (true, None),
                 Err(error) => (true, Some(error)),
             };
-            // An empty last piece tells the machine that a copy which lacked nothing is whole.
-            let last = ended && (!piece.is_empty() || failed.is_none());
+            // An empty piece tells the machine that a copy which lacked nothing is whole; after the piece
+            // that made it whole there is nothing more to tell.
+            let lacked_nothing = failed.is_none() && at == transfer.have;
+            let last = ended && (!piece.is_empty() || lacked_nothing);
             if piece.len() == STAGE_ROWS || last {
                 let node = self.clone();
                 let (id, part) = (transfer.id, std::mem::take(&mut piece));

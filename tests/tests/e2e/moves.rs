@@ -174,3 +174,22 @@ fn ninety_days_after_a_move_the_old_sheet_still_adds_nothing() {
     assert_eq!(kunming.ok(&["status"])["volunteers"], 1, "no second dossier of the same person");
     assert_eq!(dali.dossier(&dossier)["counted_minutes"], 17_250);
 }
+
+/// A copy is staged in pieces of 64 statements: dossiers that end with a piece, and beside it.
+#[test]
+fn dossiers_of_whole_pieces_and_one_more_or_less_move() {
+    let folder = tempfile::tempdir().expect("folder");
+    let kunming = Office::open(folder.path(), "kunming", "530100");
+    let dali = Office::open(folder.path(), "dali", "532900");
+    kunming.peer_with(&dali);
+    for (n, statements) in (0..).zip([63, 64, 65, 128]) {
+        // The first statement of a dossier is the consent.
+        let lengths = vec![60; statements - 1];
+        kunming.import(&Sheet::default().person(n, &lengths).write(folder.path(), "pieces.csv"));
+        let before = kunming.dossier(&id_number(n));
+        let id = text(&before, "dossier");
+        kunming.move_to(&id, &dali);
+        assert_eq!(sums(&dali.dossier(&id)), sums(&before), "{statements} statements");
+        one_custodian(&[&kunming, &dali], &id, "dali");
+    }
+}

@@ -59,7 +59,7 @@ impl Scene<'_> {
 
     /// Length of the chain: of the head, unless more of it is here than that knows.
     pub(super) fn length(&self) -> Result<u64, DecideError> {
-        let rows = (0..).take_while(|n| self.chain.contains_key(n)).count() as u64;
+        let rows = self.chain.keys().zip(0_u64..).take_while(|(place, n)| *place == n).count() as u64;
         Ok(match &self.head {
             None => {
                 let signed = self.points().last_key_value().map_or(0, |(length, _)| *length);

@@ -164,7 +164,7 @@ pub fn transfers(office: &Office<'_>, books: &dyn Books, vault: &dyn Vault) -> R
     Ok(batch)
 }
 
-fn as_read<'a>(books: &'a dyn Books) -> &'a dyn Read {
+fn as_read(books: &dyn Books) -> &dyn Read {
     books
 }
 
