@@ -173,8 +173,12 @@ fn body(log: &File, place: Place) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Rows of one leaf, by their whole keys.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 impl Page {
-    fn rows(&self, log: &File) -> io::Result<(BTreeMap<Vec<u8>, Vec<u8>>, u64)> {
+    /// Its rows, and how many of its pieces could not be read.
+    fn rows(&self, log: &File) -> io::Result<(Rows, u64)> {
         let mut rows = BTreeMap::new();
         let (mut prefix, mut wrong) = (Vec::new(), 0);
         if let Some((_, place)) = self.image {

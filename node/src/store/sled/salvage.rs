@@ -126,7 +126,7 @@ impl Damaged {
         let mut origin = Origin::Newest;
         if !salvaged.whole {
             origin = Origin::Filler;
-            let found = self.from_log(&mut salvaged, &mut each)?;
+            let found = self.read_log(&mut salvaged, &mut each)?;
             let best = [found, tally].into_iter().flatten().max_by_key(|tally| tally.number);
             salvaged.had = best.filter(|tally| newest_of(tally, newest).is_ok()).map(|tally| had(&tally));
         }
@@ -137,7 +137,7 @@ impl Damaged {
     }
 
     /// Every row of the log; gives the newest tally in it.
-    fn from_log<E: From<OpenError>>(
+    fn read_log<E: From<OpenError>>(
         &self,
         salvaged: &mut Salvaged,
         each: &mut impl FnMut(Key, Vec<u8>, Origin) -> Result<(), E>,
