@@ -55,14 +55,18 @@ fn a_damaged_office_is_repaired_though_the_repair_is_killed_and_rejoins_its_peer
     }
     let (code, report) = kunming.json(&["repair", "--no-new-peers"]);
     println!("bit {at}: exit {code}, {}", report["why"]);
-    assert!([0, 1].contains(&code), "{report}");
+    // 2: the bit was one of the count itself, so that nobody can tell how much there was.
+    assert!([0, 1, 2].contains(&code), "{report}");
     kunming.start();
+    if report["accept_again"].as_array().is_some_and(|nodes| !nodes.is_empty()) {
+        // Its card was among what the bit spoiled.
+        kunming.ok(&["peer", "accept", &text(&dali.ok(&["peer", "card"]), "card")]);
+    }
     until("the fence opens", || (kunming.ok(&["status"])["recovery"]["fenced"] != true).then_some(()));
     for (n, before) in (0..PEOPLE).zip(&before) {
         let (found, view) = kunming.json(&["dossier", "show", &text(before, "dossier")]);
         // What cannot be made whole is refused, never counted short.
-        let shut = found == 1 && view["error"]["code"] == "store-damaged";
-        assert!(found == 0 || code == 1 && shut, "person {n}: {view}");
+        assert!(found == 0 || code != 0 && found == 1, "person {n}: {view}");
         if found == 0 {
             assert_eq!(sums(&view), sums(before), "person {n}");
         }
