@@ -122,7 +122,7 @@ pub fn read_request_bytes(bytes: &[u8]) -> io::Result<(u8, Vec<u8>)> {
     let mut input = bytes;
     // Reading from memory never waits.
     let request = read_request(&mut input).now_or_never().ok_or(io::ErrorKind::WouldBlock)??;
-    let kind = if request.kind == Kind::Echo { 1 } else { 0 };
+    let kind = u8::from(request.kind == Kind::Echo);
     if input.is_empty() { Ok((kind, request.body)) } else { Err(bad("bytes follow the request")) }
 }
 
