@@ -66,7 +66,7 @@ fn read_message(bytes: &[u8]) {
     assert!(bytes.len() <= MESSAGE_BYTES_MAX, "a message of {} bytes was taken", bytes.len());
     let again = signed(read.sign(&signer(Role::Statement)));
     assert_eq!(payload(&again), payload(bytes), "what is read is what is written");
-    let opened = Message::open(bytes, &read.to, &trust(), read.trial, NOW);
+    let opened = Message::open(bytes, &read.to, trust(), read.trial, NOW);
     assert!(opened.is_err() || opened == Ok(read.clone()), "opening reads the same message");
     match &read.content {
         Content::Deliver { statement } | Content::Release { seal: statement, .. } => {
@@ -121,13 +121,12 @@ pub(super) fn proof(bytes: &[u8]) {
 }
 
 fn check_proof(text: &str) {
-    let trust = trust();
-    let read = proof::verify(text, &trust, NOW);
+    let read = proof::verify(text, trust(), NOW);
     let Some(claims) = &read.claims else { return };
     assert!(text.trim().len() <= TEXT_CHARS_MAX, "a proof of {} characters was taken", text.len());
     // Claims that a newer version added may be left out; all that was understood comes back.
     let again = signed(proof::issue(&signer(Role::Proof), claims));
-    let read_again = proof::verify(&again, &trust, NOW);
+    let read_again = proof::verify(&again, trust(), NOW);
     let expected = Verified { why: read.why, claims: read.claims.clone() };
     assert_eq!(read_again, expected, "what is read is what is written");
 }

@@ -2,6 +2,8 @@
 //!
 //! A hostile peer can sign whatever it likes; no fuzzer finds a signature by itself.
 
+use std::sync::LazyLock;
+
 use yunling_protocol::card::{Card, NodeKind};
 use yunling_protocol::cbor::{self, Value};
 use yunling_protocol::cose::{Sign1, Typ, sign1};
@@ -29,8 +31,13 @@ pub(super) fn key(role: Role) -> KeyEntry {
         .unwrap_or_else(|e| panic!("a key made from a seed is sound: {e}"))
 }
 
-/// A circle of trust with one node in it.
-pub(super) fn trust() -> Members {
+/// A circle of trust with one node in it; made once, for its keys are slow to make.
+pub(super) fn trust() -> &'static Members {
+    static TRUST: LazyLock<Members> = LazyLock::new(made_trust);
+    &TRUST
+}
+
+fn made_trust() -> Members {
     let card = Card {
         name: NodeName::parse(NODE).unwrap_or_else(|e| panic!("{e}")),
         title_zh: String::new(),
