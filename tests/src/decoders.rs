@@ -23,8 +23,11 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// Panics of code that is not a foreign reader's; see [`watch_panics`].
 static OWN_PANICS: AtomicUsize = AtomicUsize::new(0);
 
+/// Takes any bytes; panics when a promise is broken.
+pub type Decoder = fn(&[u8]);
+
 /// Name and decoder. The name is also the fuzz target's and its folder of seeds.
-pub const DECODERS: &[(&str, fn(&[u8]))] = &[
+pub const DECODERS: &[(&str, Decoder)] = &[
     ("statement", objects::statement),
     ("message", objects::message),
     ("card", objects::card),

@@ -170,6 +170,7 @@ fn rows(golden: &BTreeMap<String, String>) -> Seeds {
         removed_at: Some(AT),
         life: Some(LIFE),
         mutual: true,
+        theirs: Some(vec![0xd2; 8]),
     };
     // A generation without its mark.
     let Value::Map(mut half) = cbor::decode(&peer.encode(), 64 * 1024).unwrap() else { unreachable!() };
