@@ -79,11 +79,11 @@ impl Node {
         let name = card.card.name.clone();
         if peer_id(&card) != Some(from) {
             // Whoever brings it must hold the transport key that the card names.
-            return Err(Refusal::new("pairing-other").with("name", &name));
+            return Err(Refusal::new("pairing-other"));
         }
         match self.member_of(from) {
             Some(member) if member == name => {}
-            Some(_) => return Err(Refusal::new("pairing-other").with("name", &name)),
+            Some(_) => return Err(Refusal::new("pairing-other")),
             None => self.take_back(card, pairing)?,
         }
         self.keep_half(&name, &pairing.mine)?;
