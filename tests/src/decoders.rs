@@ -24,7 +24,10 @@ static MEMORY: PeakAlloc = PeakAlloc;
 static OWN_PANICS: AtomicUsize = AtomicUsize::new(0);
 
 /// Name and decoder. The name is also the fuzz target's and its folder of seeds.
-pub const DECODERS: &[(&str, fn(&[u8]))] = &[
+pub type Decoder = (&'static str, fn(&[u8]));
+
+/// Every decoder.
+pub const DECODERS: &[Decoder] = &[
     ("statement", objects::statement),
     ("message", objects::message),
     ("card", objects::card),
