@@ -22,6 +22,7 @@ mod refill;
 pub mod refusal;
 pub mod transfers;
 pub mod volunteers;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -139,6 +140,7 @@ impl Node {
             wake: Notify::new(),
             net: std::sync::OnceLock::new(),
         };
+        waiting::seal_all(&node)?;
         node.reload_members()?;
         Ok(node)
     }
@@ -253,7 +255,7 @@ impl Node {
         if batch.put.is_empty() {
             return Ok(());
         }
-        self.store.commit(batch)
+        self.store.commit(waiting::at_rest(&self.vault, batch))
     }
 
     /// Keeps a fold that was just committed.
@@ -278,7 +280,8 @@ impl Node {
 
 impl Read for Node {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.get(table, key)
+        let stored = self.store.get(table, key)?;
+        Ok(stored.map(|value| waiting::as_written(&self.vault, table, key, value)))
     }
 
     fn scan(
@@ -288,11 +291,21 @@ impl Read for Node {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Item>, StoreError> {
-        self.store.scan(table, prefix, after, limit)
+        let mut items = self.store.scan(table, prefix, after, limit)?;
+        if table == Table::Outbox {
+            for (key, value) in &mut items {
+                *value = waiting::as_written(&self.vault, table, key, std::mem::take(value));
+            }
+        }
+        Ok(items)
     }
 
     fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Item>, StoreError> {
-        self.store.last(table, prefix)
+        let last = self.store.last(table, prefix)?;
+        Ok(last.map(|(key, value)| {
+            let value = waiting::as_written(&self.vault, table, &key, value);
+            (key, value)
+        }))
     }
 }
 
