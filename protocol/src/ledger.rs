@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cbor::{self, CborError, Fields, MapBuilder};
-use crate::dossier::{Custody, Dossier, FoldError};
+use crate::dossier::{Custody, Dossier, FoldError, next_head};
 use crate::id::{ChainHead, DossierId, StatementId};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::name::node_name;
 use crate::profile::Profile;
-use crate::statement::{Body, Statement, StatementError};
+use crate::statement::{Body, Seal, Statement, StatementError};
 use crate::store::{Batch, Expect, Key, Put, Read, StoreError, Table, scan_all};
 
 /// Statements read from the chain in one scan; bounds memory of a single read, not of a dossier.
@@ -107,6 +107,19 @@ pub struct HeadRecord {
 }
 
 impl HeadRecord {
+    /// The record of a dossier that left and of which not everything is here any more: what its seal,
+    /// the statement `id`, says.
+    pub(crate) fn closed_by(id: StatementId, seal: &Seal) -> Self {
+        Self {
+            epoch: seal.epoch,
+            length: seal.count + 1,
+            head: next_head(seal.head, id),
+            custody: Custody::Sealed { seal: id, next: seal.next.clone() },
+            counted: seal.minutes,
+            destroyed: true,
+        }
+    }
+
     pub(crate) fn of(dossier: &Dossier, profile: &Profile) -> Self {
         Self {
             epoch: dossier.epoch(),

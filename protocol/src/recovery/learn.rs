@@ -8,7 +8,7 @@ use crate::custody::record::{Loaded, forget_leftovers};
 use crate::custody::taking::verify_copied;
 use crate::custody::{PURGE_SECONDS, Side, Stage, Transfer, giving};
 use crate::day::UnixTime;
-use crate::dossier::{Custody, next_head};
+use crate::dossier::Custody;
 use crate::fresh::Fresh;
 use crate::id::DossierId;
 use crate::ledger::{self, Appender, Books, HeadRecord, LedgerError};
@@ -190,15 +190,7 @@ fn close(
         if let Some(record) = &record {
             batch.expect.push(Expect::Equals(ledger::head_key(id), record.encode()));
         }
-        let closed = HeadRecord {
-            epoch: seal.epoch,
-            length: seal.count + 1,
-            head: next_head(seal.head, statement.id),
-            custody: Custody::Sealed { seal: statement.id, next: seal.next.clone() },
-            counted: seal.minutes,
-            destroyed: true,
-        };
-        ledger::set(batch, ledger::head_key(id), closed.encode());
+        ledger::set(batch, ledger::head_key(id), HeadRecord::closed_by(statement.id, seal).encode());
     }
     ended(office, books, statement, seal, batch)
 }

@@ -235,14 +235,7 @@ impl Scene<'_> {
     fn closed_head(&self) -> Option<HeadRecord> {
         let seals = self.seals();
         let (statement, seal) = seals.iter().rfind(|(s, _)| s.common.issuer == *self.office.me)?;
-        (seal.epoch >= self.own_epoch()).then(|| HeadRecord {
-            epoch: seal.epoch,
-            length: seal.count + 1,
-            head: next_head(seal.head, statement.id),
-            custody: Custody::Sealed { seal: statement.id, next: seal.next.clone() },
-            counted: seal.minutes,
-            destroyed: true,
-        })
+        (seal.epoch >= self.own_epoch()).then(|| HeadRecord::closed_by(statement.id, seal))
     }
 
     /// The record of a dossier held here with holes: sums as far as they can be seen. Nothing can be

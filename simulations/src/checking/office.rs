@@ -3,7 +3,7 @@
 //! A chain is a row of bytes: 1 for the consent, then a byte for each statement. Its head is the
 //! row itself, so that two chains with one head are one chain.
 
-use yunling_protocol::custody::{Action, Facts, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, step};
+use yunling_protocol::custody::{Action, Facts, Side, Stage, Transfer, step};
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::id::{ChainHead, DossierId, StatementId, TransferId};
 use yunling_protocol::minutes::Minutes;
@@ -355,24 +355,6 @@ impl Desk {
 }
 
 fn transfer(number: u8, side: Side, peer: u8, epoch: u64) -> Transfer {
-    Transfer {
-        id: TransferId([number + 1; 16]),
-        dossier: DossierId([7; 16]),
-        side,
-        peer: name(peer),
-        epoch,
-        stage: Stage::Requested,
-        head: ChainHead([0; 32]),
-        count: 0,
-        minutes: Minutes(0),
-        have: 0,
-        rounds: 0,
-        started: NOW,
-        expires: UnixTime(NOW.0 + TRANSFER_SECONDS_MAX),
-        reason: None,
-        seal: None,
-        code_hash: [number; 32],
-        purge_at: None,
-        unasked: Vec::new(),
-    }
+    let (id, dossier) = (TransferId([number + 1; 16]), DossierId([7; 16]));
+    Transfer { epoch, code_hash: [number; 32], ..Transfer::new(id, dossier, side, name(peer), NOW) }
 }
