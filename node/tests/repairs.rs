@@ -105,7 +105,9 @@ async fn peers_bring_back_what_a_damaged_store_lost() {
     let started = d.start_transfer(&act(json!({ "from": "kunming", "code": slip["code"] }))).unwrap();
     let transfer = started["transfer"].as_str().unwrap().to_owned();
     until("move", || {
-        [&k, &d].iter().all(|n| n.transfer_by_text(&transfer).is_ok_and(|l| l.transfer.stage.word() == "completed"))
+        [&k, &d]
+            .iter()
+            .all(|n| n.transfer_by_text(&transfer).is_ok_and(|l| l.transfer.stage.word() == "completed"))
     })
     .await;
     let card = d.volunteer_card(id).unwrap().card;
