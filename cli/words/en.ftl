@@ -430,6 +430,7 @@ word-repair-unknown = unknown
 repair-works = Reading and rebuilding …
 repair-why = What is wrong with the store: { $why }
 repair-nothing = The store is whole, there is nothing to repair
+repair-nothing-more = The store itself is whole and nothing more can be repaired here; what was lost before is still missing:
 repair-damaged = Entries with a wrong checksum, not used: { $count }
 repair-erased = Erased records left out: { $count }
 repair-missing = Statements missing in dossiers held here: { $count }. Peers are asked for them once the node runs; yunling recovery show says what is still missing

@@ -430,6 +430,7 @@ word-repair-unknown = 不明
 repair-works = 正在读取和重建……
 repair-why = 存储的问题：{ $why }
 repair-nothing = 存储完好，没有什么需要修复
+repair-nothing-more = 存储本身完好，没有更多可在本机修复；早先丢失的仍未补齐：
 repair-damaged = 校验不符、未采用的条目：{ $count }
 repair-erased = 已删除、没有带回的记录：{ $count }
 repair-missing = 本处保管的档案中缺少的声明：{ $count } 条。启动后向对方节点索取，仍缺的可用 yunling recovery show 查看

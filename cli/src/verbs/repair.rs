@@ -63,8 +63,8 @@ fn spinner(out: &Output) -> ProgressBar {
 
 fn exit_of(report: &Report) -> Exit {
     let holes = report.holed_dossiers + report.missing_statements + report.forged;
+    // Holes that an earlier run left count too, though nothing more can be done about them here.
     match report.lost() {
-        _ if report.nothing_to_do => Exit::Yes,
         Some(0) if holes == 0 => Exit::Yes,
         None if holes == 0 => Exit::CannotTell,
         _ => Exit::No,
@@ -76,7 +76,9 @@ fn show(out: &Output, report: &Report) {
         out.say("repair-why", &fields([("why", why)]));
     }
     if report.nothing_to_do {
-        return out.say("repair-nothing", &Fields::new());
+        let key = if report.holed_dossiers > 0 { "repair-nothing-more" } else { "repair-nothing" };
+        out.say(key, &Fields::new());
+        return counts(out, report);
     }
     let unknown = out.words.word("word-repair-unknown");
     let count = |n: Option<u64>| n.map_or_else(|| unknown.clone(), |n| n.to_string());
@@ -86,6 +88,19 @@ fn show(out: &Output, report: &Report) {
     });
     let headers = ["table", "had", "kept", "rebuilt", "lost"];
     out.table(&headers, &headers[1..], rows.collect());
+    counts(out, report);
+    outcome(out, report);
+    let lost = report.lost();
+    if let Some(backup) = report.backup.as_ref().filter(|_| lost != Some(0)) {
+        let made = UnixTime(backup.made_at).to_string();
+        let values =
+            [("file", backup.file.display().to_string()), ("made", made), ("rows", backup.rows.to_string())];
+        out.say("repair-backup", &fields(values));
+    }
+}
+
+/// What was met beside the rows of the tables.
+fn counts(out: &Output, report: &Report) {
     let counted = [
         ("repair-damaged", report.damaged),
         ("repair-erased", report.erased),
@@ -97,14 +112,6 @@ fn show(out: &Output, report: &Report) {
     ];
     for (key, n) in counted.into_iter().filter(|(_, n)| *n > 0) {
         out.say(key, &fields([("count", n)]));
-    }
-    outcome(out, report);
-    let lost = report.lost();
-    if let Some(backup) = report.backup.as_ref().filter(|_| lost != Some(0)) {
-        let made = UnixTime(backup.made_at).to_string();
-        let values =
-            [("file", backup.file.display().to_string()), ("made", made), ("rows", backup.rows.to_string())];
-        out.say("repair-backup", &fields(values));
     }
 }
 
