@@ -40,7 +40,8 @@ impl Node {
     pub(super) async fn pair_with(self: &Arc<Self>, name: &NodeName) -> Result<(), Refusal> {
         let net = self.net().ok_or_else(|| Refusal::new("net-down"))?;
         let (_, record) = self.peer(name)?;
-        let peer = peer_id(&record.card).ok_or_else(|| Refusal::new("card-missing-key"))?;
+        let peer = peer_id(&record.card)
+            .ok_or_else(|| Refusal::new("card-missing-key").with("cause", "transport"))?;
         let pairing = Pairing {
             card: self.card()?.bytes().to_vec(),
             mine: self.own_half(&record)?,
