@@ -11,6 +11,9 @@ const EARLY_BYTES: [u64; 3] = [200, 1 << 10, 3 << 10];
 const PARTS: [u64; 12] = [120, 250, 400, 550, 700, 820, 900, 930, 950, 965, 978, 988];
 /// Cuts that must have happened: the last ones may come after the end.
 const CUTS_MIN: usize = 10;
+/// Moves in reserve. The measured one may hold bytes that no other has (greetings, a second connection),
+/// so a cut that came after the end is made again, earlier.
+const RESERVE: usize = 12;
 
 fn behind(line: &Line, folder: &std::path::Path, name: &str, division: &str) -> Office {
     // The card shows the line's port, so that no peer knows the office itself.
@@ -74,7 +77,7 @@ fn a_move_cut_at_ten_points_ends_once_with_equal_sums() {
     let kunming = behind(&line, folder.path(), "kunming", "530100");
     let dali = behind(&line, folder.path(), "dali", "532900");
     kunming.peer_with(&dali);
-    let people = (EARLY_BYTES.len() + PARTS.len()) as u32;
+    let people = (EARLY_BYTES.len() + PARTS.len() + RESERVE) as u32;
     let sheet = (0..=people).fold(Sheet::default(), |sheet, n| sheet.person(n, &[61; ROWS]));
     let added = kunming.import(&sheet.write(folder.path(), "movers.csv"));
     assert_eq!(added["records_added"], ROWS * (people as usize + 1));
@@ -85,10 +88,20 @@ fn a_move_cut_at_ten_points_ends_once_with_equal_sums() {
     for office in [&dali, &kunming] {
         office.wait_stage(&transfer, "completed");
     }
-    let whole = line.passed();
+    let mut whole = line.passed();
     println!("a whole move of {ROWS} records: {whole} bytes");
     let pair = Pair { line, kunming, dali };
-    let points = EARLY_BYTES.into_iter().chain(PARTS.map(|part| whole * part / 1_000));
-    let cut = (0..).zip(points).filter(|(n, bytes)| pair.cut_move(*n, *bytes)).count();
+    let mut cut = (0..).zip(EARLY_BYTES).filter(|(n, bytes)| pair.cut_move(*n, *bytes)).count();
+    let rest = EARLY_BYTES.len() as u32..people;
+    for (made, (n, part)) in rest.zip(PARTS.into_iter().cycle()).enumerate() {
+        if made >= PARTS.len() && cut >= CUTS_MIN {
+            break;
+        }
+        if pair.cut_move(n, whole * part / 1_000) {
+            cut += 1;
+        } else {
+            whole = whole.min(pair.line.passed()) * 9 / 10;
+        }
+    }
     assert!(cut >= CUTS_MIN, "only {cut} moves were cut before their end");
 }
