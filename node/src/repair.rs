@@ -143,7 +143,7 @@ impl Work<'_> {
 
         let store = Arc::new(store);
         let node = Node::with_store(home, store.clone())?;
-        let rebuilt = rebuild_all(&node, &store)?;
+        let rebuilt = rebuild_all(&node)?;
         let inferred = peers_unknown(&node)?;
         drop(node);
         let now_has = store.sums()?;
@@ -260,7 +260,7 @@ pub(crate) struct Rebuilt {
     pub(crate) unjudged: u64,
 }
 
-fn rebuild_all(node: &Node, store: &SledStore) -> Result<Rebuilt, Refusal> {
+fn rebuild_all(node: &Node) -> Result<Rebuilt, Refusal> {
     let mut rebuilt = Rebuilt::default();
     let mut after = None;
     loop {
@@ -269,7 +269,7 @@ fn rebuild_all(node: &Node, store: &SledStore) -> Result<Rebuilt, Refusal> {
         after = Some(*last);
         for id in ids {
             let (batch, found) = node.decide(|office| rebuild::dossier(office, node, id))?;
-            write_pieces(store, batch)?;
+            write_pieces(node, batch)?;
             rebuilt.holes += found.holes;
             rebuilt.holed += u64::from(found.holes > 0 || found.unordered);
             rebuilt.by_date += u64::from(found.by_date);
@@ -280,30 +280,27 @@ fn rebuild_all(node: &Node, store: &SledStore) -> Result<Rebuilt, Refusal> {
             {
                 let mut batch = Batch::default();
                 batch.put.push(Put::Set(key, id.0.to_vec()));
-                store.commit(batch)?;
+                node.commit(batch)?;
             }
         }
     }
-    write_pieces(store, node.decide(|office| rebuild::transfers(office, node, node.vault()))?)?;
+    write_pieces(node, node.decide(|office| rebuild::transfers(office, node, node.vault()))?)?;
     Ok(rebuilt)
 }
 
 /// Nobody else has this store: a batch larger than one may be is written in pieces.
-fn write_pieces(store: &SledStore, batch: Batch) -> Result<(), Refusal> {
+fn write_pieces(node: &Node, batch: Batch) -> Result<(), Refusal> {
     let mut piece = Batch::default();
     let mut bytes = 0;
     for put in batch.put {
         bytes += put.key().key.len() + put.value().map_or(0, <[u8]>::len);
         piece.put.push(put);
         if piece.put.len() >= BATCH_PUTS || bytes >= BATCH_BYTES {
-            store.commit(std::mem::take(&mut piece))?;
+            node.commit(std::mem::take(&mut piece))?;
             bytes = 0;
         }
     }
-    if !piece.put.is_empty() {
-        store.commit(piece)?;
-    }
-    Ok(())
+    Ok(node.commit(piece)?)
 }
 
 /// Nodes that the records speak of and whose cards are not here.

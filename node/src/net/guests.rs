@@ -60,10 +60,10 @@ impl Guests {
     }
 
     /// A guest that misbehaves; says whether it was one.
-    pub(super) fn dismiss(&self, peer: &PeerId) -> bool {
+    pub(super) fn dismiss(&self, peer: &PeerId, now: Instant) -> bool {
         match self.guests().get_mut(peer).filter(|guest| !guest.out) {
             Some(guest) => {
-                guest.until = Instant::now();
+                guest.until = now;
                 true
             }
             None => false,

@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use libp2p::PeerId;
 use yunling_protocol::card::SignedCard;
+use yunling_protocol::cbor::CborError;
 use yunling_protocol::custody::record::Loaded;
 use yunling_protocol::custody::{Side, Stage, giving, taking};
 use yunling_protocol::delivery;
@@ -103,19 +104,19 @@ impl Node {
 
     /// Answers one request frame.
     pub fn answer(&self, from: PeerId, request: &[u8]) -> Answer {
-        if let Ok(Frame::Pairing(pairing)) = Frame::decode(request) {
-            let answer = self.answer_pairing(from, &pairing);
-            return answer.unwrap_or_else(|e| self.refuse_peer(&from.to_string(), &e.code));
+        match (Frame::decode(request), self.member_of(from)) {
+            (Ok(Frame::Pairing(pairing)), _) => {
+                let answer = self.answer_pairing(from, &pairing);
+                answer.unwrap_or_else(|e| self.refuse_peer(&from.to_string(), &e.code))
+            }
+            (frame, Some(name)) => self.answer_frame(&name, frame),
+            (_, None) => self.refuse_peer(&from.to_string(), "peer-unknown"),
         }
-        let Some(name) = self.member_of(from) else {
-            return self.refuse_peer(&from.to_string(), "peer-unknown");
-        };
-        self.answer_frame(&name, request)
     }
 
     /// Answers one request frame that `name` sent, on a connection or in a courier file.
-    pub(super) fn answer_frame(&self, name: &NodeName, request: &[u8]) -> Answer {
-        match Frame::decode(request) {
+    pub(super) fn answer_frame(&self, name: &NodeName, frame: Result<Frame, CborError>) -> Answer {
+        match frame {
             Err(_) => self.refuse_peer(name.as_str(), "frame-encoding"),
             Ok(Frame::Hello(hello)) => self.answer_hello(name, &hello),
             Ok(Frame::Message(bytes)) => self.answer_message(name.as_str(), &bytes),

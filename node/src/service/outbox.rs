@@ -13,7 +13,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{OutboxEntry, answer_ends, outbox_prefix};
 use yunling_protocol::recovery;
 use yunling_protocol::statement::Statement;
-use yunling_protocol::store::{Batch, CommitError, Expect, Key, Put, Read, Table};
+use yunling_protocol::store::{Batch, CommitError, Expect, Key, Put, Table};
 
 use super::{Node, Refusal, peers};
 
@@ -45,6 +45,8 @@ pub struct Progress {
     ticked: Option<Instant>,
     pub(super) copying: BTreeSet<yunling_protocol::id::TransferId>,
     pub(super) copy_after: BTreeMap<yunling_protocol::id::TransferId, Instant>,
+    /// When holes are looked for again.
+    pub(super) refill_after: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +81,7 @@ impl Node {
             progress.tries.clear();
             progress.greeted.clear();
             progress.copy_after.clear();
+            progress.refill_after = None;
         }
         self.wake.notify_one();
     }
@@ -86,7 +89,7 @@ impl Node {
     /// Messages that wait for a peer, and the last error.
     pub(super) fn waiting_for(&self, name: &NodeName) -> (usize, Option<String>) {
         let prefix = outbox_prefix(name);
-        let waiting = self.scan(Table::Outbox, &prefix, None, 1_000).map_or(0, |rows| rows.len());
+        let waiting = self.waiting(&prefix, 1_000).map_or(0, |rows| rows.len());
         let progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
         let tries = progress.tries.range(prefix.clone()..).take_while(|(k, _)| k.starts_with(&prefix));
         (waiting, tries.filter_map(|(_, a)| a.error.clone()).last())
@@ -94,9 +97,11 @@ impl Node {
 
     /// Everything that waits: how much, and since when the oldest.
     pub fn outbox_figures(&self) -> Result<(usize, i64), Refusal> {
-        let rows = self.scan(Table::Outbox, b"", None, 4_000)?;
-        let created = rows.iter().filter_map(|(_, v)| OutboxEntry::decode(v).ok()).map(|e| e.created.0).min();
-        Ok((rows.len(), created.map_or(0, |c| self.home.clock.now().0 - c)))
+        let rows = self.waiting(b"", OUTBOX_ROWS)?;
+        let count = rows.len();
+        let entries = rows.into_iter().filter_map(|(key, stored)| self.entry_of(&key, stored));
+        let created = entries.map(|e| e.created.0).min();
+        Ok((count, created.map_or(0, |c| self.home.clock.now().0 - c)))
     }
 
     async fn send_waiting(self: Arc<Self>) {
@@ -148,7 +153,7 @@ impl Node {
     }
 
     fn due(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
-        let rows = self.scan(Table::Outbox, prefix, None, OUTBOX_ROWS)?;
+        let rows = self.waiting(prefix, OUTBOX_ROWS)?;
         let now = Instant::now();
         let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
         // What left the outbox another way (its move went on, a courier file brought the answer) has no
@@ -157,7 +162,10 @@ impl Node {
             !key.starts_with(prefix) || rows.binary_search_by(|(waits, _)| waits.cmp(key)).is_ok()
         });
         let due = rows.into_iter().filter(|(key, _)| progress.tries.get(key).is_none_or(|a| a.after <= now));
-        let entries = due.filter_map(|(key, value)| Some((key, OutboxEntry::decode(&value).ok()?)));
+        let entries = due.filter_map(|(key, stored)| {
+            let entry = self.entry_of(&key, stored)?;
+            Some((key, entry))
+        });
         let fenced = self.fenced();
         // Behind a fence nothing else may leave: it would be said by a node that forgot what it said.
         let may_leave = entries.filter(|(_, entry)| !fenced || speaks_of_recovery(entry));
@@ -172,8 +180,11 @@ impl Node {
     /// What may be said to a peer now, with the keys in the outbox; of more than one look reads, the
     /// first.
     pub(super) fn sayable(&self, peer: &NodeName) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
-        let rows = self.scan(Table::Outbox, &outbox_prefix(peer), None, OUTBOX_ROWS)?;
-        let entries = rows.into_iter().filter_map(|(key, v)| Some((key, OutboxEntry::decode(&v).ok()?)));
+        let rows = self.waiting(&outbox_prefix(peer), OUTBOX_ROWS)?;
+        let entries = rows.into_iter().filter_map(|(key, stored)| {
+            let entry = self.entry_of(&key, stored)?;
+            Some((key, entry))
+        });
         let fenced = self.fenced();
         Ok(entries.filter(|(_, entry)| !fenced || speaks_of_recovery(entry)).collect())
     }

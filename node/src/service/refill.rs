@@ -17,12 +17,22 @@ use super::{Node, Refusal};
 
 /// Pause before a former custodian is asked again: one that has destroyed its copy says so each time.
 const REFILL_RETRY: Duration = Duration::from_mins(1);
+/// Pause between two looks for holes: each reads the chains that have some, and every transfer.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Starts a task for each former custodian that may have what is missing here.
     pub(super) fn start_refills(self: Arc<Self>) {
         if self.fenced() {
             return;
+        }
+        {
+            let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            if progress.refill_after.is_some_and(|after| now < after) {
+                return;
+            }
+            progress.refill_after = Some(now + LOOK_PAUSE);
         }
         let Ok(sources) = self.refill_sources() else { return };
         for transfer in sources {

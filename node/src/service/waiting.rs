@@ -2,7 +2,8 @@
 //! request the code of a slip: on the disk and in a backup they lie sealed under the profile key. The
 //! service reads and writes them as they are sent; what is between it and the store is here.
 
-use yunling_protocol::store::{Batch, Expect, Key, Put, SCAN_ITEMS_MAX, Table};
+use yunling_protocol::office::OutboxEntry;
+use yunling_protocol::store::{Batch, Expect, Item, Key, Put, SCAN_ITEMS_MAX, StoreError, Table};
 
 use super::{Node, Refusal};
 use crate::vault::ProfileVault;
@@ -26,10 +27,22 @@ pub(super) fn at_rest(vault: &ProfileVault, mut batch: Batch) -> Batch {
     batch
 }
 
-/// A stored value as it was written. One that is not sealed was written by an older version or by a
-/// repair, and is sealed when the office opens; one that does not open is damage, and its reader says so.
+/// A stored value as it was written. One that is not sealed was written by an older version and is sealed
+/// when the office opens; one that does not open is damage, and its reader says so.
 pub(super) fn as_written(vault: &ProfileVault, table: Table, key: &[u8], value: Vec<u8>) -> Vec<u8> {
     if table == Table::Outbox { vault.unseal_waiting(key, &value).unwrap_or(value) } else { value }
+}
+
+impl Node {
+    /// The rows that wait under a prefix, as they are stored: a look at their keys opens none of them.
+    pub(super) fn waiting(&self, prefix: &[u8], limit: usize) -> Result<Vec<Item>, StoreError> {
+        self.store.scan(Table::Outbox, prefix, None, limit)
+    }
+
+    /// The entry in a row of [`Node::waiting`].
+    pub(super) fn entry_of(&self, key: &[u8], stored: Vec<u8>) -> Option<OutboxEntry> {
+        OutboxEntry::decode(&as_written(&self.vault, Table::Outbox, key, stored)).ok()
+    }
 }
 
 /// Seals what waits unsealed; before anything else of the office reads or writes.
@@ -40,7 +53,8 @@ pub(super) fn seal_all(node: &Node) -> Result<(), Refusal> {
         let Some((last, _)) = items.last() else { return Ok(()) };
         after = Some(last.clone());
         for (key, value) in items {
-            if node.vault.unseal_waiting(&key, &value).is_none() {
+            // A sealed row is no entry: it begins with a version, not with a map.
+            if OutboxEntry::decode(&value).is_ok() {
                 seal_one(node, key, value)?;
             }
         }
@@ -59,6 +73,7 @@ fn seal_one(node: &Node, key: Vec<u8>, value: Vec<u8>) -> Result<(), Refusal> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use yunling_protocol::day::UnixTime;
     use yunling_protocol::store::Read as _;
 
     use super::*;
@@ -76,23 +91,27 @@ mod tests {
             batch.put.push(Put::Set(key(name), value.to_vec()));
             batch
         };
+        let entry = OutboxEntry { created: UnixTime(1), message: b"person".to_vec() }.encode();
         let node = open();
-        node.commit(set(b"dali", b"person")).unwrap();
-        // As an older version left it.
-        node.store.commit(set(b"yuxi", b"person")).unwrap();
+        node.commit(set(b"dali", &entry)).unwrap();
+        // As an older version left it, and one that nobody can open.
+        node.store.commit(set(b"yuxi", &entry)).unwrap();
+        node.store.commit(set(b"zhaotong", &[1; 60])).unwrap();
         drop(node);
 
         let node = open();
         for name in [&b"dali"[..], b"yuxi"] {
-            assert_eq!(node.get(Table::Outbox, name).unwrap().unwrap(), b"person");
+            assert_eq!(node.get(Table::Outbox, name).unwrap().unwrap(), entry);
             let stored = node.store.get(Table::Outbox, name).unwrap().unwrap();
             assert!(!stored.windows(6).any(|w| w == b"person"), "sealed on the disk");
         }
-        let all = node.scan(Table::Outbox, b"", None, 10).unwrap();
-        assert_eq!(all, [(b"dali".to_vec(), b"person".to_vec()), (b"yuxi".to_vec(), b"person".to_vec())]);
-        assert_eq!(node.last(Table::Outbox, b"").unwrap().unwrap().1, b"person");
+        let damaged = node.store.get(Table::Outbox, b"zhaotong").unwrap().unwrap();
+        assert_eq!(damaged, [1; 60], "what does not open is left as it is");
+        let all = node.scan(Table::Outbox, b"", None, 2).unwrap();
+        assert_eq!(all, [(b"dali".to_vec(), entry.clone()), (b"yuxi".to_vec(), entry.clone())]);
+        assert_eq!(node.last(Table::Outbox, b"yuxi").unwrap().unwrap().1, entry);
         let mut change = set(b"dali", b"another");
-        change.expect.push(Expect::Equals(key(b"dali"), b"person".to_vec()));
+        change.expect.push(Expect::Equals(key(b"dali"), entry));
         node.commit(change.clone()).unwrap();
         assert_eq!(node.commit(change).unwrap_err().code(), "store-conflict");
         assert_eq!(node.get(Table::Outbox, b"dali").unwrap().unwrap(), b"another");

@@ -62,7 +62,7 @@ impl Task {
         for excess in self.shared.meter.excess() {
             if self.shared.allowed(&excess.peer) && self.cut_off.left(&excess.peer, now).is_none() {
                 self.cut(&excess, now);
-            } else if self.shared.guests.dismiss(&excess.peer) {
+            } else if self.shared.guests.dismiss(&excess.peer, now) {
                 tracing::warn!(peer = %excess.peer, "a guest flooded this node and is shown out");
             }
         }

@@ -132,7 +132,7 @@ impl Node {
                 Kept::Pull(_) => continue,
                 Kept::Answer(answer) => answer.clone(),
                 Kept::Frame(frame) if recovery::asks(frame).is_some() => continue,
-                Kept::Frame(frame) => self.answer_frame(to, frame).encode(),
+                Kept::Frame(frame) => self.answer_frame(to, Frame::decode(frame)).encode(),
             };
             let fits = writer.put(&Item::Answer { to: *id, answer });
             told.answers += usize::from(fits);

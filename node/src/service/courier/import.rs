@@ -218,7 +218,7 @@ impl Node {
 
     /// Hands one request to its handler; what is to be kept for the answer in the next file.
     fn take_request(&self, from: &NodeName, frame: &[u8], taken: &mut Taken) -> Option<Kept> {
-        let answer = self.answer_frame(from, frame);
+        let answer = self.answer_frame(from, Frame::decode(frame));
         match &answer {
             // A hello is said in every file and needs no answer.
             Answer::Hello(_) => return None,

@@ -92,7 +92,7 @@ async fn a_copy_goes_on_from_where_it_stopped_and_takes_no_part_behind_a_gap() {
     // The offer comes over a connection that breaks after five statements.
     let (_, offer) = k.sayable(&d.home.name).unwrap().remove(0);
     let whole = export(&k, &d);
-    d.answer_frame(&k.home.name, &Frame::Message(offer.message).encode());
+    d.answer_frame(&k.home.name, Ok(Frame::Message(offer.message)));
     assert_eq!(stage(&d, &transfer), "copying");
     let five = ledger::chain(&*k, id, 0, 5).unwrap();
     let tid = d.transfer_by_text(&transfer).unwrap().transfer.id;
