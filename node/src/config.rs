@@ -2,7 +2,8 @@
 //!
 //! [`template`] writes the file that `init` makes; its comments are the reference of the keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use libp2p::{Multiaddr, PeerId};
@@ -17,6 +18,10 @@ use yunling_protocol::statement::Grade;
 use crate::net::limits::RELAYS_MAX;
 use crate::net::relay_address;
 
+mod template;
+
+pub use template::template;
+
 /// Name of the file in the home.
 pub const CONFIG_FILE: &str = "config.toml";
 /// Largest configuration read; a hand-written file is far smaller.
@@ -24,6 +29,11 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Default port between nodes, UDP (QUIC) and TCP (DESIGN §10).
 pub const PORT_NODE: u16 = 7440;
+/// Default port of the pages, TCP (DESIGN §10).
+pub const PORT_PAGES: u16 = 7443;
+
+/// Most nodes witnessed: a province has some dozens, and each costs a signature a minute.
+const WITNESSED_MAX: usize = 64;
 
 /// The file.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +56,12 @@ pub struct Config {
     /// Backups.
     #[serde(default)]
     pub backup: BackupSection,
+    /// Pages and files that anybody may fetch.
+    #[serde(default)]
+    pub pages: PagesSection,
+    /// Whose checkpoints this node cosigns.
+    #[serde(default)]
+    pub witness: WitnessSection,
     /// What deliveries are accepted, per peer name; `default` for the others.
     #[serde(default)]
     pub policy: BTreeMap<String, PolicySection>,
@@ -176,6 +192,28 @@ impl Default for BackupSection {
     }
 }
 
+/// `[pages]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagesSection {
+    /// Address and port of the HTTP pages; empty: none are served.
+    pub listen: String,
+}
+
+impl Default for PagesSection {
+    fn default() -> Self {
+        Self { listen: format!("127.0.0.1:{PORT_PAGES}") }
+    }
+}
+
+/// `[witness]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WitnessSection {
+    /// Nodes whose checkpoints this node verifies and cosigns.
+    pub peers: Vec<String>,
+}
+
 /// `[policy.NAME]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -265,6 +303,8 @@ impl Config {
         config.kind()?;
         config.policies()?;
         config.relays()?;
+        config.pages()?;
+        config.witnessed()?;
         Ok(config)
     }
 
@@ -307,6 +347,25 @@ impl Config {
         self.net.relays.iter().map(relay).collect()
     }
 
+    /// Where the pages are served; none when they are not.
+    pub fn pages(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let text = self.pages.listen.as_str();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| value("pages.listen", text, "an address and port, e.g. 127.0.0.1:7443"))
+    }
+
+    /// Nodes whose checkpoints this node cosigns.
+    pub fn witnessed(&self) -> Result<BTreeSet<NodeName>, ConfigError> {
+        if self.witness.peers.len() > WITNESSED_MAX {
+            let count = self.witness.peers.len().to_string();
+            return Err(value("witness.peers", &count, "a list of at most 64 names"));
+        }
+        let name = |t: &String| NodeName::parse(t).map_err(|_| value("witness.peers", t, "a node name"));
+        self.witness.peers.iter().map(name).collect()
+    }
+
     /// Policies by peer; `default` applies to peers not named.
     pub fn policies(&self) -> Result<(Policy, BTreeMap<NodeName, Policy>), ConfigError> {
         let default = match self.policy.get("default") {
@@ -340,95 +399,6 @@ impl PolicySection {
         policy.month_minutes_max = self.month_minutes_max.map_or(policy.month_minutes_max, Minutes);
         Ok(policy)
     }
-}
-
-/// Text of a new configuration file.
-pub fn template(name: &NodeName, division: DivisionCode, trial: bool) -> String {
-    let title_zh = division.lookup().map(|d| d.name).unwrap_or_default();
-    let title_en = division.english().unwrap_or(name.as_str());
-    let net = NetSection::default();
-    let backup = BackupSection::default();
-    let (backup_daily, backup_hour, backup_keep) = (backup.daily, backup.hour, backup.keep);
-    let listen = net.listen.iter().map(|a| format!("  \"{a}\",")).collect::<Vec<_>>().join("\n");
-    format!(
-        r#"# 云岭节点配置 · Yunling node configuration
-# 改动后重新启动节点生效；写错的键会被拒绝。Restart the node after a change; unknown keys are refused.
-
-[node]
-# 节点名，init 时确定，写进每一份证明，不可更改。Name, fixed at init; it stands in every proof.
-name = "{name}"
-# 行政区划代码，init 时确定。Division code, fixed at init.
-division = "{division}"
-# 试用节点：声明与证明都带“试用”标记，正式节点不接受。Trial home, fixed at init.
-trial = {trial}
-# 显示名称。Titles shown to people.
-title_zh = "{title_zh}"
-title_en = "{title_en}"
-# 类型 kind: prefecture 州市 | county 县区 | organization 组织 | station 服务站 | observer 观察
-kind = "prefecture"
-# 联系方式，写入同意书的接收方一栏（个人信息保护法第23条）。Contact of the office, named in consents.
-contact = ""
-
-[net]
-# 监听地址：QUIC(UDP) 与 TCP，默认端口 {PORT_NODE}。Listen addresses.
-listen = [
-{listen}
-]
-# 对外地址（写入名片）；为空则用监听地址。Addresses written into the card when they differ.
-external = []
-# 本节点无开放端口时，经由的中继（最多 4 个；须先互相接受名片）。地址以 /p2p/ 和中继的身份结尾，中继启动时的日志会写出。
-# 连接全程加密，中继看不到内容；直连可行时自动改为直连。只开放 TCP 443 时，用中继的 WebSocket 地址。
-# Relays to be reached through when no port is open here (at most 4; each must be an accepted peer). The relay's log names
-# the address at its start. The relay sees encrypted bytes only, and a direct way is taken where there is one.
-# relays = ["/ip4/203.0.113.5/tcp/443/ws/p2p/12D3KooW..."]
-relays = []
-# 为互相无法直连的节点转接（只限已接受的节点）。对方只能出 TCP 443 时，在 listen 中加 "/ip4/0.0.0.0/tcp/443/ws"
-# （低于 1024 的端口需要 CAP_NET_BIND_SERVICE 权限）。
-# Serve as a relay for accepted peers that cannot reach each other. For peers that may only go out to TCP 443 add
-# "/ip4/0.0.0.0/tcp/443/ws" to listen (a port below 1024 needs the capability CAP_NET_BIND_SERVICE).
-relay = false
-
-[store]
-# 数据目录，默认 home 下的 data。Data folder.
-# folder = "/var/lib/yunling/data"
-# 个人信息加密密钥文件，应与数据目录分开保存。Key file of the encrypted profile data.
-# profile_key = "/etc/yunling/profile.key"
-
-[transfer]
-# 转出是否需要工作人员逐笔批准。A clerk approves each transfer away.
-hold_for_clerk = false
-
-[backup]
-# 运行中的节点每天备份一次。The running node makes a backup each day.
-daily = {backup_daily}
-# 每日备份的钟点（0 至 23，北京时间）；错过则开机后补做。Hour of it, China time; a missed one is made up for.
-hour = {backup_hour}
-# 每个目录保留的份数，更早的自动删除。Backups kept in each folder, older ones are removed.
-keep = {backup_keep}
-# 备份目录，默认 home 下的 backups。Folder of the backups.
-# folder = "/var/backups/yunling"
-# 第二存放处，应在另一台机器上（如 NAS）。Second folder, on another machine.
-# copy_to = "/mnt/nas/yunling"
-# 删除清单，默认与 home 并列；须与数据分开保管，恢复时据此再次删除。List of erasures, applied again by a restore.
-# erasures = "/var/lib/yunling/home.erasures.log"
-
-[log]
-# plain 或 json；级别 error warn info debug trace
-format = "plain"
-level = "info"
-
-# 接收异地记录的规则；也可按节点写 [policy.dali]。What away deliveries are accepted.
-[policy.default]
-# 佐证等级不低于此者直接接受 accepted up to this grade
-accept_to = "B"
-# 不低于此者留待人工处理，更低者拒绝 held up to this grade, worse ones are refused
-hold_to = "E"
-# 单条、单日、单月分钟上限（同一记录节点、同一档案），超过则留待人工 caps in minutes; above them held
-item_minutes_max = 2400
-day_minutes_max = 960
-month_minutes_max = 15000
-"#
-    )
 }
 
 #[cfg(test)]

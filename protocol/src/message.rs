@@ -27,6 +27,9 @@ use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 pub const MESSAGE_BYTES_MAX: usize = 60 * 1024;
 /// Largest encrypted or plain profile carried by a release.
 pub const PROFILE_BYTES_MAX: usize = 32 * 1024;
+/// Largest inclusion carried by a release: a path of 63 hashes (2,835 bytes of text) and a checkpoint with
+/// the lines of its witnesses.
+pub const INCLUSION_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a transfer code: 96 random bits, more than the 80 that DESIGN §6 asks.
 pub const CODE_BYTES: usize = 12;
 
@@ -99,6 +102,9 @@ pub enum Content {
         key: DossierKey,
         /// Profile, only with the volunteer's consent for this receiver.
         profile: Option<Vec<u8>>,
+        /// The seal's place in the old custodian's log under a checkpoint that the quorum cosigned
+        /// ([`crate::log::tlog_proof`]); none between bilateral peers.
+        inclusion: Option<Vec<u8>>,
     },
     /// New → old: promoted and durable.
     Done {
@@ -196,10 +202,11 @@ impl Content {
             Content::Accept { head, count } | Content::Done { count, head } => {
                 map.put(20, cbor::bytes(head.0)).put(21, cbor::int(*count))
             }
-            Content::Release { seal, key, profile } => map
+            Content::Release { seal, key, profile, inclusion } => map
                 .put(20, cbor::bytes(seal.as_slice()))
                 .put(21, cbor::bytes(key.0))
-                .put_opt(22, profile.as_ref().map(|p| cbor::bytes(p.as_slice()))),
+                .put_opt(22, profile.as_ref().map(|p| cbor::bytes(p.as_slice())))
+                .put_opt(23, inclusion.as_ref().map(|i| cbor::bytes(i.as_slice()))),
             Content::Deliver { statement } => map.put(20, cbor::bytes(statement.as_slice())),
             Content::Recovering { since, after } => {
                 map.put(20, cbor::int(since.0)).put(21, cbor::bytes(after.as_slice()))
@@ -227,11 +234,8 @@ impl Content {
             6 => Content::Release {
                 seal: f.bytes(20, STATEMENT_BYTES_MAX)?,
                 key: DossierKey(f.array(21)?),
-                profile: match f.opt(22) {
-                    None => None,
-                    Some(Value::Bytes(bytes)) if bytes.len() <= PROFILE_BYTES_MAX => Some(bytes),
-                    Some(_) => return Err(CborError::WrongType(22)),
-                },
+                profile: opt_bytes(f, 22, PROFILE_BYTES_MAX)?,
+                inclusion: opt_bytes(f, 23, INCLUSION_BYTES_MAX)?,
             },
             7 => Content::Done { head: ChainHead(f.array(20)?), count: f.uint(21)? },
             8 => Content::Cancel { reason: f.text(20, SHORT_TEXT_BYTES_MAX)? },
@@ -252,6 +256,15 @@ impl Content {
             },
             _ => return Err(CborError::WrongType(1)),
         })
+    }
+}
+
+/// Bytes that may be absent, at most `max` of them.
+fn opt_bytes(f: &mut Fields, label: i64, max: usize) -> Result<Option<Vec<u8>>, CborError> {
+    match f.opt(label) {
+        None => Ok(None),
+        Some(Value::Bytes(bytes)) if bytes.len() <= max => Ok(Some(bytes)),
+        Some(_) => Err(CborError::WrongType(label)),
     }
 }
 

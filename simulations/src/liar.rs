@@ -71,7 +71,7 @@ impl World {
             nullifier: key.nullifier(t.epoch),
         });
         let seal = self.forged(liar, liar, t.dossier, &body).map(|s| s.bytes().to_vec());
-        Content::Release { seal: seal.unwrap_or_default(), key, profile: None }
+        Content::Release { seal: seal.unwrap_or_default(), key, profile: None, inclusion: None }
     }
 
     /// A statement in the name of `issuer`, signed by `liar`.

@@ -22,6 +22,12 @@ pub const ITEMS_MAX: usize = 60;
 /// all of them stay under the answer cap.
 pub const SEALS_MAX: usize = 1_000;
 
+/// Largest `add-checkpoint` body taken: a size, 63 hashes of text and a note with sixteen signatures stay
+/// under 8 KiB.
+pub const CHECKPOINT_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Largest file of a log: 256 entries of at most 128 bytes with their lengths; a tile of hashes has 8 KiB.
+pub const LOG_FILE_BYTES_MAX: usize = 64 * 1024;
+
 /// First words of a peer on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -62,6 +68,15 @@ pub enum Frame {
     },
     /// Here are the halves of our pairing record; send me yours.
     Pairing(Pairing),
+    /// A file of the asked node's log, by the generation of its life and the path of tlog-tiles.
+    LogFile {
+        /// Generation.
+        generation: u64,
+        /// `checkpoint`, `tile/0/000`, …
+        path: String,
+    },
+    /// A checkpoint to be witnessed: the body of `add-checkpoint` (`c2sp.org/tlog-witness`).
+    AddCheckpoint(Vec<u8>),
 }
 
 /// An answer.
@@ -93,6 +108,15 @@ pub enum Answer {
     Changes(Vec<Vec<u8>>),
     /// Answer to a pairing: the half of the asked node.
     Pairing(Vec<u8>),
+    /// Answer to a log file.
+    LogFile(Vec<u8>),
+    /// Answer to a checkpoint: the status and body of `add-checkpoint`.
+    Witnessed {
+        /// HTTP status.
+        status: u64,
+        /// Cosignature lines, or the size known.
+        body: Vec<u8>,
+    },
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -176,6 +200,10 @@ impl Frame {
                 let known = [Some(card), Some(mine), yours.as_ref()].into_iter().flatten();
                 frame(4, known.map(|bytes| cbor::bytes(bytes.as_slice())).collect())
             }
+            Frame::LogFile { generation, path } => {
+                frame(5, vec![cbor::int(*generation), cbor::text(path.as_str())])
+            }
+            Frame::AddCheckpoint(body) => frame(8, vec![cbor::bytes(body.as_slice())]),
         }
     }
 
@@ -197,6 +225,11 @@ impl Frame {
                     _ => Some(take_bytes(&mut items, 3, HALF_BYTES_MAX)?),
                 },
             }),
+            5 => Frame::LogFile {
+                generation: cbor::as_uint(&take(&mut items, 1)?, 1)?,
+                path: cbor::as_text(take(&mut items, 2)?, 2, SHORT_TEXT_BYTES_MAX)?,
+            },
+            8 => Frame::AddCheckpoint(take_bytes(&mut items, 1, CHECKPOINT_REQUEST_BYTES_MAX)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -216,6 +249,10 @@ impl Answer {
             Answer::Hello(hello) => frame(7, hello.items()),
             Answer::Changes(statements) => frame(8, vec![list(statements)]),
             Answer::Pairing(half) => frame(9, vec![cbor::bytes(half.as_slice())]),
+            Answer::LogFile(bytes) => frame(10, vec![cbor::bytes(bytes.as_slice())]),
+            Answer::Witnessed { status, body } => {
+                frame(13, vec![cbor::int(*status), cbor::bytes(body.as_slice())])
+            }
         }
     }
 
@@ -236,6 +273,11 @@ impl Answer {
             7 => Answer::Hello(Hello::take(&mut items)?),
             8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX)?),
             9 => Answer::Pairing(take_bytes(&mut items, 1, HALF_BYTES_MAX)?),
+            10 => Answer::LogFile(take_bytes(&mut items, 1, LOG_FILE_BYTES_MAX)?),
+            13 => Answer::Witnessed {
+                status: cbor::as_uint(&take(&mut items, 1)?, 1)?,
+                body: take_bytes(&mut items, 2, CHECKPOINT_REQUEST_BYTES_MAX)?,
+            },
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)
@@ -256,6 +298,8 @@ mod tests {
             Frame::Changes { dossier: DossierId([1; 16]), shown: StatementId([2; 32]) },
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: None }),
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: Some(vec![3]) }),
+            Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into() },
+            Frame::AddCheckpoint(b"old 0\n\n".to_vec()),
         ] {
             assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
         }
@@ -268,6 +312,8 @@ mod tests {
             Answer::Hello(hello),
             Answer::Changes(vec![vec![1], vec![2]]),
             Answer::Pairing(vec![4]),
+            Answer::LogFile(vec![5]),
+            Answer::Witnessed { status: 409, body: b"7\n".to_vec() },
         ] {
             assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
         }

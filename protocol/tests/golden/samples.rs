@@ -282,7 +282,12 @@ fn life() -> Life {
 
 /// Every content of a message, with the name its golden bytes have.
 pub(crate) fn contents() -> Vec<(&'static str, Content)> {
-    let release = |profile| Content::Release { seal: vec![0xd2; 8], key: DossierKey([0xdd; 32]), profile };
+    let release = |profile| Content::Release {
+        seal: vec![0xd2; 8],
+        key: DossierKey([0xdd; 32]),
+        profile,
+        inclusion: None,
+    };
     vec![
         ("request", Content::Request { code: [0xee; 12] }),
         ("offer", Content::Offer { head: head(), count: 42, minutes: Minutes(18_000) }),

@@ -18,7 +18,7 @@ use crate::store::{Batch, Key, Put, Read, Table, scan_all};
 /// Number of [`Content::Release`] in the key of its outbox entry.
 fn release_number() -> u64 {
     let key = crate::id::DossierKey([0; 32]);
-    Content::Release { seal: Vec::new(), key, profile: None }.number()
+    Content::Release { seal: Vec::new(), key, profile: None, inclusion: None }.number()
 }
 
 /// What this node issued for a dossier that was elsewhere: by item, what it voided, where the dossier
