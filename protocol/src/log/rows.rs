@@ -1,0 +1,173 @@
+//! Where a node's log lies in its store, and the one way into it.
+//!
+//! Whatever a node signs stands, as an entry that waits, in the batch that stores it ([`enqueue`]); one
+//! task takes what waits into the log, outside of every append. What is logged is therefore never more
+//! and never less than what is durable. All rows lie in [`Table::Log`], told apart by their first byte.
+
+use super::entry::Entry;
+use super::merkle::Frontier;
+use crate::cbor::{self, CborError, Fields, MapBuilder};
+use crate::ledger::set;
+use crate::name::NodeName;
+use crate::statement::Statement;
+use crate::store::{Batch, Key, Put, Read, StoreError, Table};
+
+/// First bytes of the keys.
+const PENDING: u8 = b'p';
+const PLACE: u8 = b'i';
+const BUNDLE: u8 = b'e';
+const HEAD: u8 = b'h';
+const LIFE: u8 = b'l';
+const COSIGNED: u8 = b'c';
+const INCLUSION: u8 = b'q';
+const WITNESSED: u8 = b'w';
+
+/// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
+pub const NOTE_BYTES_MAX: usize = 8 * 1024;
+/// Largest head row: generation, frontier, note.
+const HEAD_BYTES_MAX: usize = NOTE_BYTES_MAX + super::merkle::FRONTIER_BYTES_MAX + 64;
+
+fn key(kind: u8, rest: &[&[u8]]) -> Key {
+    let mut key = vec![kind];
+    for part in rest {
+        key.extend_from_slice(part);
+    }
+    Key::new(Table::Log, key)
+}
+
+/// Prefix of the entries that wait.
+pub const PENDING_PREFIX: &[u8] = &[PENDING];
+/// Prefix of the heads of all logs, one for each life, oldest first.
+pub const HEAD_PREFIX: &[u8] = &[HEAD];
+
+/// Key of an entry that waits, by the id it names.
+pub fn pending_key(id: &[u8; 32]) -> Key {
+    key(PENDING, &[id])
+}
+
+/// Key of the place of an id in a log.
+pub fn place_key(id: &[u8; 32]) -> Key {
+    key(PLACE, &[id])
+}
+
+/// Key of a bundle of 256 entries.
+pub fn bundle_key(generation: u64, bundle: u64) -> Key {
+    key(BUNDLE, &[&generation.to_be_bytes(), &bundle.to_be_bytes()])
+}
+
+/// Prefix of the bundles of one log, in order.
+pub fn bundle_prefix(generation: u64) -> Vec<u8> {
+    key(BUNDLE, &[&generation.to_be_bytes()]).key
+}
+
+/// Key of the head of the log of one life.
+pub fn head_key(generation: u64) -> Key {
+    key(HEAD, &[&generation.to_be_bytes()])
+}
+
+/// Key of the record that begins the log of a life.
+pub fn life_key(generation: u64) -> Key {
+    key(LIFE, &[&generation.to_be_bytes()])
+}
+
+/// Key of a checkpoint with the cosignatures of the quorum, by its size.
+pub fn cosigned_key(generation: u64, size: u64) -> Key {
+    key(COSIGNED, &[&generation.to_be_bytes(), &size.to_be_bytes()])
+}
+
+/// Prefix of the cosigned checkpoints of one log, by size.
+pub fn cosigned_prefix(generation: u64) -> Vec<u8> {
+    key(COSIGNED, &[&generation.to_be_bytes()]).key
+}
+
+/// Key of the proof that a statement lies under a cosigned checkpoint ([`super::tlog_proof`]).
+pub fn inclusion_key(id: &[u8; 32]) -> Key {
+    key(INCLUSION, &[id])
+}
+
+/// Key of what this node has cosigned for a log, by the SHA-256 of its origin.
+pub fn witnessed_key(origin_hash: &[u8; 32]) -> Key {
+    key(WITNESSED, &[origin_hash])
+}
+
+/// Where an id lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Generation of the life whose log it is.
+    pub generation: u64,
+    /// Index in it.
+    pub index: u64,
+}
+
+impl Place {
+    /// Encodes: two numbers of 8 bytes.
+    pub fn encode(self) -> Vec<u8> {
+        [self.generation.to_be_bytes(), self.index.to_be_bytes()].concat()
+    }
+
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (generation, index) = bytes.split_first_chunk::<8>()?;
+        let index: [u8; 8] = index.try_into().ok()?;
+        Some(Self { generation: u64::from_be_bytes(*generation), index: u64::from_be_bytes(index) })
+    }
+
+    /// The place of an id, if it is logged.
+    pub fn of(read: &(impl Read + ?Sized), id: &[u8; 32]) -> Result<Option<Self>, StoreError> {
+        let key = place_key(id);
+        Ok(read.get(key.table, &key.key)?.and_then(|bytes| Self::decode(&bytes)))
+    }
+}
+
+/// The head of a log: how far it has come, and the checkpoint that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadRow {
+    /// The tree.
+    pub frontier: Frontier,
+    /// Checkpoint over it, signed by the log key: the whole note.
+    pub note: String,
+}
+
+impl HeadRow {
+    /// Encodes, version 1.
+    pub fn encode(&self) -> Vec<u8> {
+        let map = MapBuilder::new()
+            .put(1, cbor::int(1))
+            .put(2, cbor::bytes(self.frontier.encode()))
+            .put(3, cbor::text(self.note.as_str()));
+        cbor::encode(&map.build())
+    }
+
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        let mut f = Fields::open(cbor::decode(bytes, HEAD_BYTES_MAX)?)?;
+        if f.uint(1)? != 1 {
+            return Err(CborError::WrongType(1));
+        }
+        let frontier = Frontier::decode(&f.bytes(2, super::merkle::FRONTIER_BYTES_MAX)?)
+            .map_err(|_| CborError::WrongType(2))?;
+        let row = Self { frontier, note: f.text(3, NOTE_BYTES_MAX)? };
+        f.finish()?;
+        Ok(row)
+    }
+}
+
+/// Puts an entry into a batch, to be taken into the log.
+pub fn wait(batch: &mut Batch, entry: &Entry) {
+    set(batch, pending_key(entry.id()), entry.encode());
+}
+
+/// Adds to a batch an entry for each statement in it that `me` has signed. What is logged already is
+/// passed over when the log takes it.
+pub fn enqueue(me: &NodeName, batch: &mut Batch) {
+    let signed = batch.put.iter().filter_map(|put| match put {
+        Put::Set(key, value) if matches!(key.table, Table::Statement | Table::Beside) => {
+            Statement::parse(value).ok().filter(|statement| statement.common.issuer == *me)
+        }
+        _ => None,
+    });
+    let entries: Vec<Entry> = signed.map(|statement| Entry::of_statement(&statement)).collect();
+    for entry in &entries {
+        wait(batch, entry);
+    }
+}
