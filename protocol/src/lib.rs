@@ -19,6 +19,7 @@ pub mod fresh;
 pub mod id;
 pub mod key;
 pub mod ledger;
+pub mod log;
 pub mod member;
 pub mod message;
 pub mod minutes;
