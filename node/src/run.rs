@@ -65,11 +65,20 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
     let asking = node.clone();
     let asked = tokio::task::spawn_blocking(move || asking.ask_peers()).await;
     asked.map_err(|e| Refusal::new("internal").with("cause", e))??;
-    let tasks = vec![
+    let mut tasks = Vec::new();
+    if let Some(address) = node.home.config.pages()? {
+        match crate::pages::bind(address).await {
+            Ok(listener) => tasks.push(tokio::spawn(crate::pages::serve(node.clone(), listener))),
+            // Offices work without their pages; doctor says what is wrong.
+            Err(refusal) => tracing::error!(code = refusal.code, %address, "pages are not served"),
+        }
+    }
+    tasks.extend([
         tokio::spawn(node.clone().pump()),
+        tokio::spawn(node.clone().keep_log()),
         tokio::spawn(keep_peers(node.clone(), net)),
         tokio::spawn(crate::backup::schedule::daily(node.clone())),
-    ];
+    ]);
     tracing::info!(node = %node.home.name, trial = node.home.config.node.trial, "node runs");
     Ok(Running { node, tasks })
 }

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod exchange;
 mod greet;
 pub mod import;
+pub mod log;
 pub mod notes;
 pub mod outbox;
 mod pairing;
@@ -80,6 +81,9 @@ pub struct Node {
     courier: Mutex<()>,
     pub(crate) outbox_state: Mutex<outbox::Progress>,
     pub(crate) wake: Notify,
+    /// The log of this life at its end; none until it is opened, or after its files could not be written.
+    book: Mutex<Option<log::Open>>,
+    log_wake: Notify,
     pub(crate) net: std::sync::OnceLock<Net>,
 }
 
@@ -138,10 +142,13 @@ impl Node {
             courier: Mutex::default(),
             outbox_state: Mutex::default(),
             wake: Notify::new(),
+            book: Mutex::default(),
+            log_wake: Notify::new(),
             net: std::sync::OnceLock::new(),
         };
         waiting::seal_all(&node)?;
         node.reload_members()?;
+        node.open_log()?;
         Ok(node)
     }
 
@@ -250,12 +257,17 @@ impl Node {
         Ok(answer)
     }
 
-    /// Commits a batch.
+    /// Commits a batch, with an entry of the log for each statement in it that this node signed.
     pub fn commit(&self, batch: Batch) -> Result<(), CommitError> {
         if batch.put.is_empty() {
             return Ok(());
         }
-        self.store.commit(waiting::at_rest(&self.vault, batch))
+        let (batch, to_log) = log::with_entries(self, batch);
+        self.store.commit(waiting::at_rest(&self.vault, batch))?;
+        if to_log {
+            self.log_wake.notify_one();
+        }
+        Ok(())
     }
 
     /// Keeps a fold that was just committed.

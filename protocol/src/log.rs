@@ -9,6 +9,7 @@ pub mod cosignature;
 pub mod entry;
 pub mod merkle;
 pub mod note;
+pub mod rows;
 pub mod tile;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};

@@ -122,6 +122,12 @@ impl Node {
             Ok(Frame::Message(bytes)) => self.answer_message(name.as_str(), &bytes),
             // The record is shown on a connection: who holds the transport key counts.
             Ok(Frame::Pairing(_)) => self.refuse_peer(name.as_str(), "frame-unexpected"),
+            Ok(Frame::LogFile { generation, path }) => match self.log_file(generation, &path) {
+                Ok(Some(served)) => Answer::LogFile(served.bytes),
+                Ok(None) => Answer::Refused("log-file-unknown".into()),
+                Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
+            },
+            Ok(Frame::AddCheckpoint(_)) => self.refuse_peer(name.as_str(), "frame-unexpected"),
             Ok(Frame::Changes { dossier, shown }) => {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))

@@ -344,6 +344,7 @@ fn release(
         seal,
         key: secrets.key.clone(),
         profile: secrets.profile.clone().filter(|_| consented),
+        inclusion: None,
     };
     office.post(batch, &transfer.peer, transfer.dossier, transfer.epoch, transfer.id, content)?;
     Ok(())

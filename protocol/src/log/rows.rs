@@ -152,22 +152,28 @@ impl HeadRow {
     }
 }
 
-/// Puts an entry into a batch, to be taken into the log.
+/// Puts an entry into a batch, to be taken into the log. One of an unknown kind has no bytes to log.
 pub fn wait(batch: &mut Batch, entry: &Entry) {
-    set(batch, pending_key(entry.id()), entry.encode());
+    if let (Some(id), Some(bytes)) = (entry.id(), entry.encode()) {
+        set(batch, pending_key(id), bytes);
+    }
 }
 
 /// Adds to a batch an entry for each statement in it that `me` has signed. What is logged already is
-/// passed over when the log takes it.
+/// passed over when the log takes it. A redemption is logged by the act that makes it, which has the
+/// dossier's key.
 pub fn enqueue(me: &NodeName, batch: &mut Batch) {
     let signed = batch.put.iter().filter_map(|put| match put {
-        Put::Set(key, value) if matches!(key.table, Table::Statement | Table::Beside) => {
-            Statement::parse(value).ok().filter(|statement| statement.common.issuer == *me)
-        }
+        Put::Set(key, value) if matches!(key.table, Table::Statement | Table::Beside) => own_entry(me, value),
         _ => None,
     });
-    let entries: Vec<Entry> = signed.map(|statement| Entry::of_statement(&statement)).collect();
-    for entry in &entries {
+    for entry in &signed.collect::<Vec<_>>() {
         wait(batch, entry);
     }
+}
+
+/// Entry of a statement that `me` signed; none for other bytes.
+pub fn own_entry(me: &NodeName, statement: &[u8]) -> Option<Entry> {
+    let statement = Statement::parse(statement).ok()?;
+    (statement.common.issuer == *me).then(|| Entry::of_statement(&statement, None).ok())?
 }
