@@ -7,6 +7,8 @@
 
 mod book;
 mod folder;
+#[cfg(test)]
+mod tests;
 
 pub use book::{Book, Round};
 pub use folder::{Folder, Tiles};

@@ -282,11 +282,11 @@ fn life() -> Life {
 
 /// Every content of a message, with the name its golden bytes have.
 pub(crate) fn contents() -> Vec<(&'static str, Content)> {
-    let release = |profile| Content::Release {
+    let release = |profile, inclusion| Content::Release {
         seal: vec![0xd2; 8],
         key: DossierKey([0xdd; 32]),
         profile,
-        inclusion: None,
+        inclusion,
     };
     vec![
         ("request", Content::Request { code: [0xee; 12] }),
@@ -294,8 +294,9 @@ pub(crate) fn contents() -> Vec<(&'static str, Content)> {
         ("refuse", Content::Refuse { reason: "code-wrong".into() }),
         ("pull", Content::Pull { from: 17 }),
         ("accept", Content::Accept { head: head(), count: 42 }),
-        ("release", release(Some(vec![0x0f; 16]))),
-        ("release-least", release(None)),
+        ("release", release(Some(vec![0x0f; 16]), None)),
+        ("release-least", release(None, None)),
+        ("release-witnessed", release(None, Some(b"c2sp.org/tlog-proof@v1\n".to_vec()))),
         ("done", Content::Done { count: 44, head: head() }),
         ("cancel", Content::Cancel { reason: "person-asked".into() }),
         ("deliver", Content::Deliver { statement: vec![0xd2; 8] }),
@@ -355,6 +356,8 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
         ("frame-changes", Frame::Changes { dossier: DossierId([0x11; 16]), shown: target() }),
         ("frame-pairing", Frame::Pairing(pairing(Some(vec![0xd4; 8])))),
         ("frame-pairing-first", Frame::Pairing(pairing(None))),
+        ("frame-log-file", Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into() }),
+        ("frame-add-checkpoint", Frame::AddCheckpoint(b"old 0\n\n".to_vec())),
     ]
 }
 
@@ -371,6 +374,8 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-changes", Answer::Changes(vec![vec![0xd2; 8]; 2])),
         ("answer-changes-none", Answer::Changes(vec![])),
         ("answer-pairing", Answer::Pairing(vec![0xd3; 8])),
+        ("answer-log-file", Answer::LogFile(vec![0xd5; 8])),
+        ("answer-witnessed", Answer::Witnessed { status: 409, body: b"7\n".to_vec() }),
     ]
 }
 
