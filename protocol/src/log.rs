@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod cosignature;
 pub mod entry;
+pub mod evidence;
 pub mod life;
 pub mod merkle;
 pub mod note;

@@ -99,11 +99,8 @@ impl TlogProof {
 
     /// The text. The checkpoint is written verbatim.
     pub fn render(&self) -> String {
-        let mut out = format!("{HEADER}\n");
-        if let Some(extra) = &self.extra {
-            out.push_str(&format!("extra {}\n", BASE64.encode(extra)));
-        }
-        out.push_str(&format!("index {}\n", self.index));
+        let extra = self.extra.as_ref().map(|extra| format!("extra {}\n", BASE64.encode(extra)));
+        let mut out = format!("{HEADER}\n{}index {}\n", extra.unwrap_or_default(), self.index);
         for hash in &self.path {
             out.push_str(&BASE64.encode(hash));
             out.push('\n');
