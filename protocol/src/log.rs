@@ -2,18 +2,25 @@
 //! that existing tools can read, witness and audit it.
 //!
 //! [`entry`] is what stands in the log, [`merkle`] the tree over it, [`tile`] how both lie on a
-//! disk, [`checkpoint`] the signed head in a [`note`], [`cosignature`] what a witness adds.
+//! disk, [`checkpoint`] the signed head in a [`note`], [`cosignature`] what a witness adds,
+//! [`policy`] how many of those are enough.
 
 pub mod checkpoint;
 pub mod cosignature;
 pub mod entry;
+pub mod evidence;
+pub mod life;
 pub mod merkle;
 pub mod note;
+pub mod policy;
 pub mod rows;
 pub mod tile;
+pub mod tlog_proof;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};
 pub use entry::{Entry, EntryError};
 pub use merkle::{Frontier, Hash, MerkleError};
 pub use note::{Note, NoteError, NoteKey};
+pub use policy::{Quorum, Witnessed};
 pub use tile::Tile;

@@ -412,6 +412,15 @@ impl Message {
         Ok((message, sign1))
     }
 
+    /// Reads a message between any two nodes and checks who signed it with the statement keys that
+    /// `keys` gives of a node: what it says can be shown to third parties. Receiver, clock and life
+    /// are not judged.
+    pub fn signed(bytes: &[u8], keys: impl FnOnce(&NodeName) -> Vec<KeyEntry>) -> Result<Self, MessageError> {
+        let (message, sign1) = Self::parse(bytes)?;
+        sign1.verify(AAD, &keys(&message.from))?;
+        Ok(message)
+    }
+
     /// Reads a message that this node made itself, e.g. from its outbox; no signature check.
     pub fn parse_own(bytes: &[u8]) -> Result<Self, MessageError> {
         Self::parse(bytes).map(|(message, _)| message)

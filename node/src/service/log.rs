@@ -5,10 +5,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-use yunling_protocol::cbor::{self, MapBuilder};
 use yunling_protocol::key::Role;
 use yunling_protocol::ledger::set;
+use yunling_protocol::log::life::LifeRecord;
 use yunling_protocol::log::merkle::{consistency_proof, inclusion_proof};
 use yunling_protocol::log::rows::{self, HeadRow, Place};
 use yunling_protocol::log::{Checkpoint, Entry, Hash, Origin};
@@ -104,18 +103,14 @@ impl Node {
         if first {
             self.log_backlog()?;
         }
-        let record = cbor::encode(
-            &MapBuilder::new()
-                .put(1, cbor::int(1))
-                .put(2, cbor::text(self.home.name.as_str()))
-                .put(3, cbor::int(life.generation))
-                .put(4, cbor::bytes(life.mark))
-                .put_opt(5, closed.map(|head| cbor::text(head.note)))
-                .build(),
-        );
-        let entry = Entry::Node(Sha256::digest(&record).into());
+        let origin = Origin { node: self.home.name.clone(), generation: life.generation };
+        let closed = closed.map(|head| Checkpoint::parse(head.note.as_bytes())).transpose();
+        let closed = closed.map_err(LogError::from)?.map(|(_, checkpoint)| checkpoint);
+        let record = LifeRecord::new(origin, life, closed.as_ref())
+            .ok_or_else(|| Refusal::new("log-damaged").with("cause", "the log before is of a later life"))?;
+        let entry = record.entry();
         let mut batch = Batch::default();
-        set(&mut batch, rows::life_key(life.generation), record);
+        set(&mut batch, rows::life_key(life.generation), record.encode());
         self.grow(life.generation, Book::default(), None, &[entry.encode().unwrap_or_default()], batch)?;
         Ok(())
     }

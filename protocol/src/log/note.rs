@@ -157,20 +157,23 @@ impl Note {
             if found.iter().any(|known| known.key == key) {
                 continue;
             }
-            let time = verify_one(key, &self.text, &line.signature).ok_or(NoteError::BadSignature)?;
-            found.push(KnownSignature { key, time });
+            found.push(verify_one(key, &self.text, &line.signature).ok_or(NoteError::BadSignature)?);
         }
         if found.is_empty() { Err(NoteError::NoKnownSignature) } else { Ok(found) }
     }
 }
 
 /// Verifies one signature by the type of its key.
-fn verify_one(key: &NoteKey, text: &str, signature: &[u8]) -> Option<Option<u64>> {
-    match key.key_type() {
+fn verify_one<'k>(key: &'k NoteKey, text: &str, signature: &[u8]) -> Option<KnownSignature<'k>> {
+    let time = match key.key_type() {
         KeyType::Ed25519 => {
             let signature: &[u8; 64] = signature.try_into().ok()?;
-            key.verify_raw(text.as_bytes(), signature).then_some(None)
+            if !key.verify_raw(text.as_bytes(), signature) {
+                return None;
+            }
+            None
         }
-        KeyType::CosignatureV1 => cosignature::verify(key, text, signature).map(Some),
-    }
+        KeyType::CosignatureV1 => Some(cosignature::verify(key, text, signature)?),
+    };
+    Some(KnownSignature { key, time })
 }

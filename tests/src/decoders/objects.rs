@@ -7,6 +7,7 @@ use yunling_protocol::cose::{Typ, sign1};
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::DossierId;
 use yunling_protocol::key::Role;
+use yunling_protocol::log::witness::AddCheckpoint;
 use yunling_protocol::message::wire::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
 use yunling_protocol::message::{Answer, Content, Frame, MESSAGE_BYTES_MAX, Message};
 use yunling_protocol::minutes::Minutes;
@@ -139,7 +140,8 @@ pub(super) fn frame(bytes: &[u8]) {
         match &frame {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
-            Frame::Changes { .. } => {}
+            Frame::Changes { .. } | Frame::LogFile { .. } => {}
+            Frame::AddCheckpoint(body) => drop(AddCheckpoint::parse(body)),
             Frame::Pairing(shown) => {
                 card(&shown.card);
                 if let Ok(card) = SignedCard::parse(&shown.card)
