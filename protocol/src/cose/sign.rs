@@ -4,7 +4,7 @@
 //! unprotected header, the kind in the body's protected header, and the signatures in order of key id
 //! and bytes, none twice. Whose keys must have signed is decided by the caller ([`crate::roster`]).
 
-use super::{CoseError, LABEL_ALG, LABEL_KID, LABEL_TYP, Typ, parse_protected, verify};
+use super::{CoseError, LABEL_ALG, LABEL_KID, LABEL_TYP, parse_protected, verify};
 use crate::cbor::{self, CborError, Value};
 use crate::key::{KeyEntry, KeyId, SignError, Signer};
 
@@ -176,7 +176,7 @@ fn one(value: Value) -> Result<OneSignature, CoseError> {
         return Err(CoseError::Unprotected);
     }
     let (alg, kid, typ) = parse_protected(&protected)?;
-    if typ != None::<Typ> {
+    if typ.is_some() {
         return Err(CoseError::ProtectedLabel);
     }
     let signature = signature.try_into().map_err(|_| shape)?;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use yunling_protocol::cbor::{self, Value};
+use yunling_protocol::cose::sign::Sign;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::key::{KeyEntry, Role};
 use yunling_protocol::roster::{
@@ -117,7 +119,7 @@ fn a_compromise_is_never_taken_back() {
     let mark = |days: Option<i64>| {
         move |roster: &mut Roster| {
             change_node(roster, 1, |node| {
-                node.compromised = days.map(|d| (public, after(d))).into_iter().collect()
+                node.compromised = days.map(|d| (public, after(d))).into_iter().collect();
             });
         }
     };
@@ -250,6 +252,60 @@ fn forms_that_are_not_the_one_form_are_refused() {
     }
     assert_eq!(check(&|r| change_node(r, 1, |n| n.states.clear())), "roster-encoding");
     assert_eq!(check(&|r| change_node(r, 1, |n| n.states[0].state = State::Suspended)), "roster-state");
+}
+
+/// A field of a map, followed from label to label; the last one is set.
+fn set(value: &mut Value, path: &[i64], new: &Value) {
+    let Some((label, rest)) = path.split_first() else {
+        *value = new.clone();
+        return;
+    };
+    match value {
+        Value::Map(map) => set(map.entry(cbor::int(*label)).or_insert(Value::Null), rest, new),
+        Value::Array(items) => set(&mut items[*label as usize], rest, new),
+        _ => panic!("no map or list at {label}"),
+    }
+}
+
+#[test]
+fn unknown_fields_other_kinds_and_other_headers_are_refused() {
+    let one = sign(&first(), &[1, 2]);
+    let payload = Sign::parse(&one.bytes(), ROSTER_BYTES_MAX, 4).unwrap().payload;
+    let made = |typ: &str, payload: &Value| {
+        let made = Sign::unsigned(typ, cbor::encode(payload));
+        SignedRoster::parse(&made.encode()).map_or_else(|e| e.to_string(), |_| "taken".into())
+    };
+    let whole = cbor::decode(&payload, ROSTER_BYTES_MAX).unwrap();
+    assert_eq!(made("yunling/roster", &whole), "taken");
+    assert_eq!(made("yunling/card", &whole), "unexpected shape: typ of a roster is expected");
+    let places: [&[i64]; 5] = [&[99], &[7, 0, 99], &[8, 0, 99], &[8, 0, 3, 99], &[8, 0, 4, 0, 99]];
+    for path in places {
+        let mut more = whole.clone();
+        set(&mut more, path, &Value::Bool(true));
+        assert_eq!(made("yunling/roster", &more), "unknown field 99", "{path:?}");
+    }
+    for (path, value) in [
+        (&[1][..], cbor::int(2)),
+        (&[8, 0, 4, 0, 1], cbor::int(5)),
+        (&[8, 0, 4, 0, 1], cbor::int(4)),
+        (&[9], Value::Bool(false)),
+        (&[7, 0, 2], cbor::bytes([0; 32])),
+        (&[8, 0, 1], cbor::bytes([0; 32])),
+    ] {
+        let mut other = whole.clone();
+        set(&mut other, path, &value);
+        assert_ne!(made("yunling/roster", &other), "taken", "{path:?} {value:?}");
+    }
+    let bytes = one.bytes();
+    assert_eq!(bytes[..2], [0xd8, 98]);
+    // Another tag, nothing signed with it; bytes behind; an unprotected header.
+    let tag_18 = [&[0xd2], &bytes[2..]].concat();
+    let trailing = [&bytes[..], &[0]].concat();
+    let at = bytes.iter().position(|b| *b == 0xa0).unwrap();
+    let header = [&bytes[..at], &[0xa1, 0x18, 99, 0x00], &bytes[at + 1..]].concat();
+    for bad in [tag_18, trailing, header] {
+        assert_eq!(SignedRoster::parse(&bad).unwrap_err().code(), "roster-encoding");
+    }
 }
 
 #[test]
