@@ -183,10 +183,23 @@ impl SignedCard {
                 hasher.update(key.public);
             }
         }
-        let digest: [u8; 32] = hasher.finalize().into();
-        let groups = digest.chunks(4).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]) % 10_000);
-        groups.map(|g| format!("{g:04}")).collect::<Vec<_>>().join(" ")
+        digit_groups(&hasher.finalize().into())
     }
+
+    /// Which of these keys signed the card: a card of new keys counts when a key known before vouches
+    /// for it ([`crate::roster::key_change`]).
+    pub fn signed_by<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k KeyEntry>,
+    ) -> Result<&'k KeyEntry, CoseError> {
+        Sign1::parse(&self.bytes, CARD_BYTES_MAX)?.verify(AAD, keys)
+    }
+}
+
+/// A digest as people read it out on the telephone: eight groups of four digits (106 bits).
+pub fn digit_groups(digest: &[u8; 32]) -> String {
+    let groups = digest.chunks(4).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]) % 10_000);
+    groups.map(|g| format!("{g:04}")).collect::<Vec<_>>().join(" ")
 }
 
 fn read_payload(payload: &[u8]) -> Result<Card, CardError> {

@@ -1,4 +1,5 @@
-//! COSE_Sign1 (RFC 9052 §4.2): our own objects and the envelope of proofs.
+//! COSE_Sign1 (RFC 9052 §4.2): our own objects and the envelope of proofs; [`sign`] has COSE_Sign for
+//! what several keys sign.
 //!
 //! Received bytes are kept and verified as received: the protected header is hashed exactly as it
 //! came. Our own objects carry a protected `typ` per kind and the same words as external_aad, so
@@ -8,6 +9,8 @@ use std::collections::BTreeMap;
 
 use crate::cbor::{self, CborError, Value};
 use crate::key::{KeyEntry, KeyId, SignError, Signer};
+
+pub mod sign;
 
 const LABEL_ALG: i128 = 1;
 const LABEL_KID: i128 = 4;

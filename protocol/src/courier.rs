@@ -163,7 +163,7 @@ impl Cover {
         if cover.to != *me {
             return Err(CourierError::NotForMe(cover.to));
         }
-        if cover.from == *me || !members.is_active(&cover.from) {
+        if cover.from == *me || !members.admits(&cover.from, now) {
             return Err(CourierError::UnknownSender(cover.from));
         }
         let keys: Vec<&KeyEntry> = members.keys(&cover.from, Role::Statement, now).collect();

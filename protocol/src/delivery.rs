@@ -371,7 +371,7 @@ pub fn answered(
             if !proves(office, dossier, to, next, seals) {
                 return Ok(Next::Later("moved-unproven".into()));
             }
-            if !office.members.is_active(next) {
+            if !office.members.admits(next, office.now) {
                 return Ok(Next::Later(format!("moved-to-unknown-peer: {next}")));
             }
             let mut batch = Batch::default();

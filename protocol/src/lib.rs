@@ -32,6 +32,7 @@ pub mod profile;
 pub mod proof;
 pub mod recovery;
 pub mod register;
+pub mod roster;
 pub mod statement;
 pub mod store;
 pub mod uscc;

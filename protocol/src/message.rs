@@ -19,6 +19,7 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::name::node_name;
 use crate::recovery::fence::CURSOR_BYTES_MAX;
+use crate::roster::Verdict;
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
@@ -316,6 +317,14 @@ pub enum MessageError {
     /// From a node that is not an accepted peer.
     #[error("{0} is not an accepted peer")]
     UnknownPeer(NodeName),
+    /// From a node that the roster does not count as a member now: suspended, withdrawn, succeeded.
+    #[error("{name} is no member now: {}", .verdict.code())]
+    NotMember {
+        /// Sender.
+        name: NodeName,
+        /// What the roster says of it.
+        verdict: Verdict,
+    },
     /// Trial and real do not mix.
     #[error("a trial node and a real node do not exchange messages")]
     Trial,
@@ -332,6 +341,7 @@ impl MessageError {
             Self::Cose(_) => "message-signature",
             Self::NotForMe(_) => "message-not-for-me",
             Self::UnknownPeer(_) => "peer-unknown",
+            Self::NotMember { verdict, .. } => verdict.code(),
             Self::Trial => "trial-mixed",
             Self::Clock => "clock",
         }
@@ -375,6 +385,10 @@ impl Message {
         }
         if !members.is_active(&message.from) {
             return Err(MessageError::UnknownPeer(message.from));
+        }
+        match members.state(&message.from, now) {
+            Verdict::Good => {}
+            verdict => return Err(MessageError::NotMember { name: message.from, verdict }),
         }
         let keys: Vec<&KeyEntry> = members.keys(&message.from, Role::Statement, now).collect();
         sign1.verify(AAD, keys)?;

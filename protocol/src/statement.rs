@@ -24,6 +24,7 @@ use crate::day::UnixTime;
 use crate::id::{DossierId, Salt, StatementId};
 use crate::key::{KeyEntry, KeyId, SignError, Signer};
 use crate::name::NodeName;
+use crate::roster::Verdict;
 
 /// Largest statement in bytes: a value of the store and a frame of the bulk stream are 64 KiB, a
 /// message adds its own header, and a long real attestation has under 2 KiB.
@@ -50,6 +51,9 @@ pub enum StatementError {
     /// Signed for a trial, shown to a real node, or the other way round.
     #[error("a trial statement and a real node do not mix")]
     Trial,
+    /// The signature is right, but by what the roster or the card says of its key it did not count.
+    #[error("the signature is genuine, but its key did not count: {}", .0.code())]
+    Key(Verdict),
 }
 
 impl StatementError {
@@ -64,6 +68,7 @@ impl StatementError {
             Self::Typ(_) => "statement-typ",
             Self::Name(_) => "statement-name",
             Self::Trial => "statement-trial",
+            Self::Key(verdict) => verdict.code(),
         }
     }
 }

@@ -24,6 +24,8 @@ use yunling_protocol::courier;
 use yunling_protocol::key::Role;
 use yunling_protocol::message::{Answer, Content, Frame, Message};
 use yunling_protocol::proof::{self, PREFIX, Verdict};
+use yunling_protocol::roster::key_change::KeyChange;
+use yunling_protocol::roster::{Adoption, Chain, SignedRoster, read_chain, write_chain};
 use yunling_protocol::statement::{Body, Statement, id_of};
 use yunling_protocol::{base45, proof::verify};
 
@@ -71,6 +73,13 @@ fn made() -> Vec<(String, String)> {
     }
     all.extend(frames().into_iter().map(|(name, frame)| (name.to_owned(), hex(&frame.encode()))));
     all.extend(answers().into_iter().map(|(name, answer)| (name.to_owned(), hex(&answer.encode()))));
+    let [one, two] = samples::rosters();
+    all.push(("roster-first".into(), hex(&one.bytes())));
+    all.push(("roster-full".into(), hex(&two.bytes())));
+    all.push(("roster-hash".into(), hex(&two.hash())));
+    all.push(("roster-fingerprint".into(), two.roster().fingerprint()));
+    all.push(("roster-file".into(), hex(&write_chain([&one, &two]))));
+    all.push(("key-change".into(), hex(&samples::key_change().sign(&signer(Role::Recovery)).unwrap())));
     all.push(("courier-file".into(), hex(&courier_file())));
     for (name, claims) in proofs() {
         all.push((format!("proof-{name}"), proof::issue(&signer(Role::Proof), &claims).unwrap()));
@@ -206,6 +215,22 @@ fn the_golden_card_is_read_back_in_both_forms() {
     assert_eq!(card.card, samples::card());
     assert_eq!(SignedCard::from_text(golden["card-text"]), Ok(card.clone()));
     assert_eq!(card.fingerprint(), golden["card-fingerprint"]);
+}
+
+#[test]
+fn the_golden_rosters_are_read_back_and_adopted() {
+    let golden = golden();
+    let versions = read_chain(&bytes_of(&golden, "roster-file")).unwrap();
+    assert_eq!(versions, [bytes_of(&golden, "roster-first"), bytes_of(&golden, "roster-full")]);
+    let [one, two] = samples::rosters();
+    assert_eq!(SignedRoster::parse(&versions[0]), Ok(one.clone()));
+    assert_eq!(SignedRoster::parse(&versions[1]), Ok(two.clone()));
+    let begun = Chain::begin(one, golden["roster-fingerprint"], false, SIGNED_AT);
+    let mut chain = begun.unwrap();
+    assert_eq!(chain.adopt(two.clone(), SIGNED_AT), Ok(Adoption::Adopted));
+    let bytes = bytes_of(&golden, "key-change");
+    let member = two.roster().node(&samples::name("vol.yn.cn/532900")).unwrap();
+    assert_eq!(KeyChange::open(&bytes, member, SIGNED_AT), Ok(samples::key_change()));
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("statement", objects::statement),
     ("message", objects::message),
     ("card", objects::card),
+    ("roster", objects::roster),
     ("proof", objects::proof),
     ("frame", objects::frame),
     ("request", objects::request),

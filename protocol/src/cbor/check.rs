@@ -5,7 +5,8 @@ use super::{CborError, DEPTH_MAX};
 /// Which rules the checker applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Our own objects: deterministic encoding of RFC 8949 §4.2.1; only tag 18 (COSE_Sign1).
+    /// Our own objects: deterministic encoding of RFC 8949 §4.2.1; only tag 18 (COSE_Sign1), and around
+    /// a whole object tag 98 (COSE_Sign).
     Strict,
     /// Foreign tokens: well-formed only (RFC 8949 §3), any tag, floats and indefinite lengths.
     WellFormed,
@@ -102,7 +103,8 @@ impl Checker<'_> {
             }
             5 => self.map(value, depth),
             6 => {
-                if self.mode == Mode::Strict && value != 18 {
+                let known = value == 18 || (value == 98 && depth == 0);
+                if self.mode == Mode::Strict && !known {
                     return Err(CborError::ForbiddenTag { tag: value, at: start });
                 }
                 self.item(depth + 1)

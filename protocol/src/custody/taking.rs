@@ -18,6 +18,7 @@ use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{DecideError, Decision, Office, Secrets, Vault};
 use crate::profile::Profile;
+use crate::roster::{SignedTime, Verdict};
 use crate::statement::Statement;
 use crate::store::{Batch, Read, Table};
 
@@ -46,7 +47,7 @@ pub fn start(
         return Err(DecideError::Rule("fenced"));
     }
     let (dossier, code) = parse_code(slip).map_err(|_| DecideError::Rule("transfer-code-form"))?;
-    if from == office.me || !office.members.is_active(from) {
+    if from == office.me || !office.members.admits(from, office.now) {
         return Err(DecideError::Rule("peer-unknown"));
     }
     let record = ledger::head_record(books, dossier)?;
@@ -184,7 +185,8 @@ fn rows(
 }
 
 /// Verifies one copied statement with any key its issuer ever had up to now: a copy brings old
-/// statements, and a card keeps its keys' history.
+/// statements, and a card keeps its keys' history. A key that was compromised vouches for nothing whose
+/// time is not proven.
 pub fn verify_copied(
     members: &Members,
     bytes: &[u8],
@@ -206,10 +208,18 @@ pub fn check_copied(
     if statement.common.trial != trial {
         return Err("statement-trial");
     }
-    let Some(member) = members.get(&statement.common.issuer) else { return Err("issuer-unknown") };
-    let keys = member.card.card.keys_of(Role::Statement).filter(|k| k.not_before <= now);
-    statement.verify(keys).map_err(|e| e.code())?;
-    Ok(())
+    let issuer = &statement.common.issuer;
+    if members.get(issuer).is_none() {
+        return Err("issuer-unknown");
+    }
+    let Err(error) = statement.verify(members.keys_ever(issuer, Role::Statement, now)) else { return Ok(()) };
+    let Ok(key) = statement.verify(members.keys_known(issuer, Role::Statement)) else {
+        return Err(error.code());
+    };
+    match members.verdict(issuer, Role::Statement, key.kid(), SignedTime::Received(now)) {
+        verdict @ (Verdict::Compromised { .. } | Verdict::RosterExpired) => Err(verdict.code()),
+        _ => Err(error.code()),
+    }
 }
 
 /// Checks a copy statement by statement, in chain order, while others are still being verified.

@@ -18,6 +18,7 @@ use crate::member::Members;
 use crate::minutes::Minutes;
 use crate::name::NODE_NAME_BYTES_MAX;
 use crate::name::node_name;
+use crate::roster::{SignedTime, Verdict as KeyVerdict};
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
 /// Clock difference forgiven, seconds (PROOFS §4.7).
@@ -57,8 +58,12 @@ pub enum Why {
     FromFuture,
     /// It holds a claim that only a newer version understands.
     NewerVersion,
-    /// Peering with the issuer has ended.
+    /// Peering with the issuer has ended, or it is no member of the roster any more.
     IssuerRemoved,
+    /// The roster says that the key may have been in other hands, and nothing proves an earlier date.
+    KeyCompromised,
+    /// The roster says that the issuer is suspended.
+    IssuerSuspended,
 }
 
 impl Why {
@@ -76,6 +81,8 @@ impl Why {
             Why::FromFuture => "proof-from-future",
             Why::NewerVersion => "proof-newer-version",
             Why::IssuerRemoved => "proof-issuer-removed",
+            Why::KeyCompromised => "proof-key-compromised",
+            Why::IssuerSuspended => "proof-issuer-suspended",
         }
     }
 
@@ -83,12 +90,18 @@ impl Why {
     pub fn verdict(self) -> Verdict {
         match self {
             Why::StatusUnknown => Verdict::Valid,
-            Why::NotAProof | Why::Malformed | Why::Forged | Why::UnknownIssuer | Why::UnknownKey => {
-                Verdict::Invalid
-            }
-            Why::DateUnproven | Why::Expired | Why::FromFuture | Why::NewerVersion | Why::IssuerRemoved => {
-                Verdict::CannotTell
-            }
+            Why::NotAProof
+            | Why::Malformed
+            | Why::Forged
+            | Why::UnknownIssuer
+            | Why::UnknownKey
+            | Why::KeyCompromised => Verdict::Invalid,
+            Why::DateUnproven
+            | Why::Expired
+            | Why::FromFuture
+            | Why::NewerVersion
+            | Why::IssuerRemoved
+            | Why::IssuerSuspended => Verdict::CannotTell,
         }
     }
 }
@@ -136,14 +149,20 @@ pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
         Err(why) => return Verified::no(why),
     };
     let Some(member) = trust.get(&claims.issuer) else { return Verified::no(Why::UnknownIssuer) };
-    let keys: Vec<_> = member.card.card.keys_of(Role::Proof).collect();
-    let key = match sign1.verify(&[], keys) {
+    let key = match sign1.verify(&[], trust.keys_known(&claims.issuer, Role::Proof)) {
         Ok(key) => key,
         Err(CoseError::NoKey) => return Verified::no(Why::UnknownKey),
         Err(_) => return Verified::no(Why::Forged),
     };
     let why = judge_times(&claims, key.valid_at(claims.issued) && key.valid_at(now), now);
     let why = if member.removed_at.is_some() { Why::IssuerRemoved } else { why };
+    // Nothing proves when it was signed but that it is here now: its own date is its issuer's word.
+    let why = match trust.verdict(&claims.issuer, Role::Proof, key.kid(), SignedTime::Received(now)) {
+        KeyVerdict::Compromised { .. } => Why::KeyCompromised,
+        KeyVerdict::Suspended { .. } => Why::IssuerSuspended,
+        KeyVerdict::Withdrawn { .. } | KeyVerdict::Succeeded { .. } => Why::IssuerRemoved,
+        _ => why,
+    };
     Verified { why, claims: Some(claims) }
 }
 

@@ -2,6 +2,8 @@
 //! salts. Optional fields are all filled in one sample of a kind and, where a kind has many, all
 //! left out in a second one. Nothing here is about a real person, unit or office.
 
+use std::sync::Arc;
+
 use yunling_protocol::card::{Card, NodeKind, SignedCard};
 use yunling_protocol::courier::{Cover, Item};
 use yunling_protocol::day::{Day, UnixTime};
@@ -14,6 +16,10 @@ use yunling_protocol::minutes::{Minutes, Stated, StatedUnit};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::pairing::Half;
 use yunling_protocol::proof::{Amount, Claims};
+use yunling_protocol::roster::key_change::KeyChange;
+use yunling_protocol::roster::{
+    LastCheckpoint, LogPolicy, Roster, RosterNode, SignedRoster, State, StateEntry, Steward,
+};
 use yunling_protocol::statement::{
     Activity, Attestation, Authorisation, Award, Body, Code, Common, Consent, ConsentGiver, Correction,
     EntryWay, Evaluation, Grade, Link, Outcome, Place, Receipt, Received, Receiver, Recorder, Redemption,
@@ -377,6 +383,76 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-log-file", Answer::LogFile(vec![0xd5; 8])),
         ("answer-witnessed", Answer::Witnessed { status: 409, body: b"7\n".to_vec() }),
     ]
+}
+
+/// A steward of the sample rosters.
+pub(crate) fn steward(n: u8) -> SoftSigner {
+    SoftSigner::from_seed(&[0xa0 + n; 32])
+}
+
+/// Another office than the one of the sample card, with keys of its own.
+fn second_card() -> SignedCard {
+    let key = |role: Role| SoftSigner::from_seed(&[0x40 + role as u8; 32]);
+    let entry = |role| KeyEntry::new(role, key(role).public(), UnixTime(1_700_000_000), None);
+    let keys = Role::ALL.into_iter().map(|role| entry(role).expect("a key made from a seed is sound"));
+    let card = Card { name: name("vol.yn.cn/530100"), keys: keys.collect(), ..card() };
+    card.sign(&key(Role::Statement)).expect("a key in memory signs")
+}
+
+/// Version 1 without anything that may be left out, and version 2 with everything.
+pub(crate) fn rosters() -> [SignedRoster; 2] {
+    let mut stewards: Vec<Steward> = (1..=3)
+        .map(|n| Steward::new(format!("管理方{n}"), steward(n).public()))
+        .collect::<Result<_, _>>()
+        .expect("a key made from a seed is sound");
+    stewards.sort_by_key(|s| *s.public());
+    let sign = |roster: &Roster| {
+        let mut signed = SignedRoster::draft(roster).expect("the sample keeps the rules");
+        for n in [1, 2] {
+            signed.sign(&steward(n)).expect("a key in memory signs");
+        }
+        signed
+    };
+    let joined = UnixTime(1_700_000_000);
+    let one = Roster {
+        version: 1,
+        previous: None,
+        issued: joined,
+        expires: UnixTime(joined.0 + 400 * 86_400),
+        threshold: 2,
+        stewards,
+        nodes: vec![],
+        trial: false,
+    };
+    let one = sign(&one);
+    let mut kunming = RosterNode::joining(second_card(), joined);
+    let checkpoint = LastCheckpoint { origin: "vol.yn.cn/530100/1".into(), size: 42, root: [0x5a; 32] };
+    let by = name("vol.yn.cn/532900");
+    let entry = |state, days: i64| StateEntry { state, from: UnixTime(joined.0 + days * 86_400) };
+    kunming.states.extend([
+        entry(State::Suspended, 10),
+        entry(State::Active, 20),
+        entry(State::Withdrawn, 30),
+        entry(State::Succeeded { by, checkpoint: Some(checkpoint) }, 40),
+    ]);
+    kunming.compromised = vec![(kunming.keys()[2].public, UnixTime(joined.0 + 5))];
+    let mut dali = RosterNode::joining(signed_card(), joined);
+    dali.page = Some("https://vol.yn.example/dali".into());
+    let witnesses = vec![name("vol.yn.cn/530100")];
+    dali.log = Some(LogPolicy { name: "yunnan-1".into(), witnesses, k: 1 });
+    let two = Roster {
+        version: 2,
+        previous: Some(one.hash()),
+        issued: UnixTime(joined.0 + 86_400),
+        nodes: vec![Arc::new(kunming), Arc::new(dali)],
+        ..one.roster().clone()
+    };
+    let two = sign(&two);
+    [one, two]
+}
+
+pub(crate) fn key_change() -> KeyChange {
+    KeyChange { node: name("vol.yn.cn/532900"), card: signed_card(), at: SIGNED_AT, trial: false }
 }
 
 /// Every shape of a printed proof, with the name its golden text has.

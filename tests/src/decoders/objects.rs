@@ -3,6 +3,7 @@
 use yunling_protocol::base45;
 use yunling_protocol::card::{CARD_BYTES_MAX, SignedCard};
 use yunling_protocol::cbor::{self, Value};
+use yunling_protocol::cose::sign::Sign;
 use yunling_protocol::cose::{Typ, sign1};
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::DossierId;
@@ -14,9 +15,13 @@ use yunling_protocol::minutes::Minutes;
 use yunling_protocol::pairing::Half;
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{self, CWT, PREFIX, TEXT_CHARS_MAX, Verified};
+use yunling_protocol::roster::key_change::KeyChange;
+use yunling_protocol::roster::{
+    Adoption, Chain, ROSTER_BYTES_MAX, RosterNode, STEPS_MAX, SignedRoster, diff, read_chain,
+};
 use yunling_protocol::statement::{Body, STATEMENT_BYTES_MAX, Statement, id_of, typ_word};
 
-use super::wrap::{NOW, key, map, payload, signer, trust, wrapped};
+use super::wrap::{NOW, key, known_card, map, payload, signer, trust, wrapped};
 
 /// Most bytes of a bundle looked at; a real one has a few MiB, and the parts are what matters.
 const BUNDLE_BYTES_MAX: usize = 1024 * 1024;
@@ -106,6 +111,61 @@ fn check_card(read: &SignedCard) {
     assert_eq!(read.fingerprint().len(), 39, "eight groups of four digits");
     for role in Role::ALL {
         assert!(read.card.keys_of(role).next().is_some(), "a card without a {} key", role.word());
+    }
+}
+
+/// Bytes as a version of a roster, as a file of versions, as the payload of a version, and as a request
+/// to change keys.
+pub(super) fn roster(bytes: &[u8]) {
+    check_roster(bytes);
+    if let Ok(versions) = read_chain(bytes) {
+        assert!(versions.len() <= STEPS_MAX, "a file of {} versions was taken", versions.len());
+        if let [version] = versions.as_slice()
+            && version == bytes
+        {
+            // One version is a file too.
+        } else {
+            let array = [cbor::text("yunling/rosters/1")].into_iter();
+            let array = array.chain(versions.iter().map(|v| cbor::bytes(v.as_slice()))).collect();
+            assert_eq!(cbor::encode(&Value::Array(array)), bytes, "what is read is what is written");
+        }
+        for version in versions.iter().take(4) {
+            check_roster(version);
+        }
+    }
+    if map(bytes).is_some() {
+        let made = Sign::unsigned("yunling/roster", bytes.to_vec()).encode();
+        check_roster(&made);
+        let change = signed(sign1(
+            &signer(Role::Recovery),
+            &Typ::Text("yunling/key-change".into()),
+            b"yunling/key-change/1",
+            bytes,
+        ));
+        let member = RosterNode::joining(known_card().clone(), NOW);
+        if let Ok(change) = KeyChange::open(&change, &member, NOW) {
+            let again = signed(change.sign(&signer(Role::Recovery)));
+            assert_eq!(payload(&again), bytes, "what is read is what is written");
+        }
+    }
+}
+
+fn check_roster(bytes: &[u8]) {
+    let Ok(read) = SignedRoster::parse(bytes) else { return };
+    assert!(bytes.len() <= ROSTER_BYTES_MAX, "a roster of {} bytes was taken", bytes.len());
+    assert_eq!(read.bytes(), bytes, "the bytes are kept");
+    let again =
+        SignedRoster::draft(read.roster()).unwrap_or_else(|e| panic!("what is read is a roster: {e}"));
+    assert_eq!(
+        (again.roster(), again.hash()),
+        (read.roster(), read.hash()),
+        "what is read is what is written"
+    );
+    assert_eq!(read.roster().fingerprint().len(), 39, "eight groups of four digits");
+    assert!(diff(read.roster(), read.roster()).is_empty(), "nothing differs from itself");
+    let pin = read.roster().fingerprint();
+    if let Ok(mut chain) = Chain::begin(read.clone(), &pin, read.roster().trial, NOW) {
+        assert_eq!(chain.adopt(read, NOW), Ok(Adoption::Known), "a version again changes nothing");
     }
 }
 

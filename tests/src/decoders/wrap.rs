@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use yunling_protocol::card::{Card, NodeKind};
+use yunling_protocol::card::{Card, NodeKind, SignedCard};
 use yunling_protocol::cbor::{self, Value};
 use yunling_protocol::cose::{Sign1, Typ, sign1};
 use yunling_protocol::day::UnixTime;
@@ -35,6 +35,12 @@ pub(super) fn key(role: Role) -> KeyEntry {
 pub(super) fn trust() -> &'static Members {
     static TRUST: LazyLock<Members> = LazyLock::new(made_trust);
     &TRUST
+}
+
+/// The card of the one known node.
+pub(super) fn known_card() -> &'static SignedCard {
+    let name = NodeName::parse(NODE).unwrap_or_else(|e| panic!("{e}"));
+    &trust().get(&name).unwrap_or_else(|| panic!("{NODE} is known")).card
 }
 
 fn made_trust() -> Members {

@@ -16,6 +16,7 @@ use yunling_protocol::card::SignedCard;
 use yunling_protocol::cbor::{self, Value};
 use yunling_protocol::citizen_id::CitizenId;
 use yunling_protocol::cose::Sign1;
+use yunling_protocol::cose::sign::Sign;
 use yunling_protocol::custody::authorisation::{CodeRecord, code_text};
 use yunling_protocol::custody::{Side, Stage, Transfer};
 use yunling_protocol::day::UnixTime;
@@ -55,6 +56,19 @@ fn objects(golden: &BTreeMap<String, String>, prefix: &str) -> Seeds {
         out.push((format!("payload-{name}"), Sign1::parse(&bytes, 1 << 20).unwrap().payload));
         out.push((name.clone(), bytes));
     }
+    out
+}
+
+fn rosters(golden: &BTreeMap<String, String>) -> Seeds {
+    let mut out = Vec::new();
+    for name in ["roster-first", "roster-full"] {
+        let bytes = hex(&golden[name]);
+        out.push((format!("payload-{name}"), Sign::parse(&bytes, 1 << 20, 32).unwrap().payload));
+        out.push((name.to_owned(), bytes));
+    }
+    let change = hex(&golden["key-change"]);
+    out.push(("payload-key-change".into(), Sign1::parse(&change, 1 << 20).unwrap().payload));
+    out.push(("roster-file".into(), hex(&golden["roster-file"])));
     out
 }
 
@@ -308,10 +322,11 @@ fn write_the_seeds() {
         "card",
     );
     cards.push(("text".into(), golden["card-text"].clone().into_bytes()));
-    let all: [(&str, Seeds); 12] = [
+    let all: [(&str, Seeds); 13] = [
         ("statement", objects(&golden, "statement-")),
         ("message", objects(&golden, "message-")),
         ("card", cards),
+        ("roster", rosters(&golden)),
         ("proof", proofs(&golden)),
         ("frame", frames(&golden)),
         ("request", requests(&golden)),
