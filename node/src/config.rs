@@ -353,7 +353,9 @@ impl Config {
         if text.is_empty() {
             return Ok(None);
         }
-        text.parse().map(Some).map_err(|_| value("pages.listen", text, "an address and port, e.g. 127.0.0.1:7443"))
+        text.parse()
+            .map(Some)
+            .map_err(|_| value("pages.listen", text, "an address and port, e.g. 127.0.0.1:7443"))
     }
 
     /// Nodes whose checkpoints this node cosigns.

@@ -38,8 +38,7 @@ const MOMENT: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Binds the address of the pages.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Refusal> {
-    let failed =
-        |e: std::io::Error| Refusal::new("pages-listen").with("value", address).with("cause", e);
+    let failed = |e: std::io::Error| Refusal::new("pages-listen").with("value", address).with("cause", e);
     TcpListener::bind(address).await.map_err(failed)
 }
 
@@ -72,8 +71,7 @@ pub async fn serve(node: Arc<Node>, listener: TcpListener) {
 }
 
 fn routes() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/log/{generation}/{*path}", get(log_file))
+    Router::new().route("/log/{generation}/{*path}", get(log_file))
 }
 
 type Shared = State<Arc<Node>>;
@@ -94,4 +92,3 @@ fn file(Served { kind, bytes }: Served) -> Response {
     };
     ([(header::CACHE_CONTROL, cache), (header::CONTENT_TYPE, content)], bytes).into_response()
 }
-

@@ -4,6 +4,8 @@
 //! still be checked. For a member of the roster the roster's keys, windows, compromises and states
 //! count, whatever card was exchanged; everybody else is *bilateral* and judged by the pinned card.
 
+pub mod quorum;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

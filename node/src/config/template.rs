@@ -103,4 +103,3 @@ month_minutes_max = 15000
 "#
     )
 }
-

@@ -73,8 +73,7 @@ impl Book {
         })?;
         tile::push_entry(&mut self.bundle, entry).map_err(|_| LogError::Damaged("an entry is too large"))?;
         if (index + 1).is_multiple_of(TILE_WIDTH) {
-            let tile =
-                Tile { kind: TileKind::Entries, index: index / TILE_WIDTH, width: TILE_WIDTH as u16 };
+            let tile = Tile { kind: TileKind::Entries, index: index / TILE_WIDTH, width: TILE_WIDTH as u16 };
             round.full.push((tile, std::mem::take(&mut self.bundle)));
         }
         Ok(index)
@@ -87,7 +86,9 @@ impl Book {
         files.extend(partial.map(|tile| {
             let bytes = match tile.kind {
                 TileKind::Entries => self.bundle.clone(),
-                TileKind::Hashes(level) => self.edge.get(usize::from(level)).map(|row| row.concat()).unwrap_or_default(),
+                TileKind::Hashes(level) => {
+                    self.edge.get(usize::from(level)).map(|row| row.concat()).unwrap_or_default()
+                }
             };
             (tile, bytes)
         }));
@@ -96,12 +97,7 @@ impl Book {
 
     /// Opens the log whose head lies in the store, and brings its files up to it: what a crash left behind,
     /// what a restore did not bring, and what damage took is made again from the stored entries.
-    pub fn open(
-        read: &dyn Read,
-        folder: &Folder,
-        generation: u64,
-        head: &HeadRow,
-    ) -> Result<Self, LogError> {
+    pub fn open(read: &dyn Read, folder: &Folder, generation: u64, head: &HeadRow) -> Result<Self, LogError> {
         let published = folder.read(CHECKPOINT_FILE)?;
         let published = published.and_then(|bytes| Checkpoint::parse(&bytes).ok()).map(|(_, c)| c);
         let base = published.filter(|c| c.size <= head.frontier.size());

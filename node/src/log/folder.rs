@@ -132,7 +132,9 @@ impl Folder {
     /// A file by the path that somebody asks for, none for any other path than those of a log.
     pub fn served(&self, path: &str) -> Result<Option<Served>, LogError> {
         let found = match path {
-            CHECKPOINT_FILE => return Ok(self.read(path)?.map(|bytes| Served { kind: Kind::Checkpoint, bytes })),
+            CHECKPOINT_FILE => {
+                return Ok(self.read(path)?.map(|bytes| Served { kind: Kind::Checkpoint, bytes }));
+            }
             LIFE_FILE => self.read(path)?,
             _ => match Tile::parse(path) {
                 Some(tile) => self.tile(tile)?,

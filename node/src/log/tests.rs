@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use yunling_protocol::key::SoftSigner;
 use yunling_protocol::ledger::set;
 use yunling_protocol::log::merkle::{
     MemoryTree, consistency_proof, inclusion_proof, leaf_hash, root_at, verify_consistency, verify_inclusion,
 };
 use yunling_protocol::log::rows::{self, HeadRow};
 use yunling_protocol::log::{Checkpoint, Entry};
-use yunling_protocol::key::SoftSigner;
 use yunling_protocol::store::{Batch, Oracle, Put, Store as _};
 
 use super::*;
@@ -19,7 +19,8 @@ const ORIGIN: &str = "kunming/3";
 fn entry(n: u64) -> Vec<u8> {
     let mut id = [7; 32];
     id[..8].copy_from_slice(&n.to_be_bytes());
-    let entry = if n.is_multiple_of(3) { Entry::Custody { id, nullifier: [8; 32] } } else { Entry::Signed(id) };
+    let entry =
+        if n.is_multiple_of(3) { Entry::Custody { id, nullifier: [8; 32] } } else { Entry::Signed(id) };
     entry.encode().unwrap()
 }
 
@@ -41,7 +42,8 @@ impl Scene {
 
     fn head(&self) -> HeadRow {
         let signer = SoftSigner::from_seed(&[5; 32]);
-        let note = Checkpoint::new(ORIGIN, self.book.size(), self.book.root()).sign(&signer).unwrap().render();
+        let note =
+            Checkpoint::new(ORIGIN, self.book.size(), self.book.root()).sign(&signer).unwrap().render();
         HeadRow { frontier: self.book.frontier().clone(), note }
     }
 
@@ -193,7 +195,15 @@ fn only_the_files_of_a_log_are_served() {
     // A partial tile that a full one replaced is cut from it.
     let full = folder.served("tile/0/000").unwrap().unwrap().bytes;
     assert_eq!(folder.served("tile/0/000.p/9").unwrap().unwrap().bytes, full[..9 * 32]);
-    for path in ["", "../../secret", "/etc/passwd", "tile/0/../../../secret", "tile/0/000.p/0", "tile/0/002", "tile/9/000"] {
+    for path in [
+        "",
+        "../../secret",
+        "/etc/passwd",
+        "tile/0/../../../secret",
+        "tile/0/000.p/0",
+        "tile/0/002",
+        "tile/9/000",
+    ] {
         assert_eq!(folder.served(path).unwrap(), None, "{path}");
     }
 }

@@ -213,7 +213,11 @@ impl Node {
     }
 
     /// The place of an id in its log, under the newest checkpoint or under one of the size given.
-    pub fn inclusion(&self, id: &[u8; 32], note: Option<&str>) -> Result<Option<(Place, Inclusion)>, Refusal> {
+    pub fn inclusion(
+        &self,
+        id: &[u8; 32],
+        note: Option<&str>,
+    ) -> Result<Option<(Place, Inclusion)>, Refusal> {
         let Some(place) = Place::of(self, id)? else { return Ok(None) };
         let Some(head) = self.log_head(place.generation)? else { return Ok(None) };
         let note = note.map_or(head.note, str::to_owned);

@@ -8,6 +8,7 @@ use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::DossierId;
 use crate::ledger::{self, Appender, Books, LedgerError};
+use crate::log::rows;
 use crate::message::{Answer, CODE_BYTES, Content, Message};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, Vault};
@@ -327,6 +328,13 @@ pub(crate) fn release_again(
     release(office, books, vault, transfer, seal, batch)
 }
 
+/// Proof that the seal of a transfer lies under a checkpoint that the quorum cosigned, once there is one.
+pub fn inclusion(books: &dyn Books, transfer: &Transfer) -> Result<Option<Vec<u8>>, DecideError> {
+    let id = transfer.seal.ok_or(DecideError::Rule("seal-missing"))?;
+    let key = rows::inclusion_key(&id.0);
+    Ok(books.get(key.table, &key.key)?)
+}
+
 fn release(
     office: &Office<'_>,
     books: &dyn Books,
@@ -340,11 +348,20 @@ fn release(
     let secrets = vault.open(transfer.dossier, &stored).ok_or(DecideError::Rule("secrets-missing"))?;
     let consented = CodeRecord::load(books, transfer.dossier)?
         .is_some_and(|(r, _)| r.hash == transfer.code_hash && r.with_profile);
+    let inclusion = match office.members.quorum(office.me) {
+        Ok(None) => None,
+        // Fail closed (DESIGN §6): until the quorum has cosigned a checkpoint with the seal the release
+        // waits, and is asked for again when it has.
+        _ => match inclusion(books, transfer)? {
+            Some(proof) => Some(proof),
+            None => return Ok(()),
+        },
+    };
     let content = Content::Release {
         seal,
         key: secrets.key.clone(),
         profile: secrets.profile.clone().filter(|_| consented),
-        inclusion: None,
+        inclusion,
     };
     office.post(batch, &transfer.peer, transfer.dossier, transfer.epoch, transfer.id, content)?;
     Ok(())

@@ -57,7 +57,8 @@ fn release(
     key: &DossierKey,
     transfer: TransferId,
 ) -> Vec<u8> {
-    let content = Content::Release { seal: seal.bytes().to_vec(), key: key.clone(), profile: None, inclusion: None };
+    let content =
+        Content::Release { seal: seal.bytes().to_vec(), key: key.clone(), profile: None, inclusion: None };
     message(world, KUNMING, DALI, id, message_epoch, transfer, content)
 }
 
@@ -153,7 +154,8 @@ fn the_new_office_promotes_on_no_seal_but_the_right_one() {
 fn a_release_from_another_node_or_for_another_dossier_is_refused() {
     let (world, id, transfer, right, key) = before_seal();
     let seal = signed(&world, KUNMING, id, &Body::Seal(right));
-    let content = || Content::Release { seal: seal.bytes().to_vec(), key: key.clone(), profile: None, inclusion: None };
+    let content =
+        || Content::Release { seal: seal.bytes().to_vec(), key: key.clone(), profile: None, inclusion: None };
     let other = Answer::Refused("transfer-other".into());
     let through = message(&world, YUXI, DALI, id, 0, transfer, content());
     assert_eq!(world.receive(DALI, &through), other);

@@ -10,6 +10,7 @@ use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{ChainHead, StatementId};
 use crate::ledger::{self, Appender, Books, HeadRecord};
+use crate::log::Entry;
 use crate::message::{Answer, Content, Message};
 use crate::mutants::{self, Mutant};
 use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
@@ -19,7 +20,9 @@ use crate::store::Batch;
 /// Checks that a release is the one this transfer waits for: the seal of its old custodian over
 /// exactly the copied head, and the key of this dossier. `Err` is the reason code.
 pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Result<Statement, &'static str> {
-    let Content::Release { seal, key, .. } = &message.content else { return Err("message-unexpected") };
+    let Content::Release { seal, key, inclusion, .. } = &message.content else {
+        return Err("message-unexpected");
+    };
     let seal = verify_copied(office.members, seal, office.trial, office.now)?;
     let Body::Seal(body) = &seal.body else { return Err("seal-mismatch") };
     let right = message.from == t.peer
@@ -32,7 +35,26 @@ pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Res
         && key.dossier_id() == t.dossier
         && body.nullifier == key.nullifier(t.epoch);
     let right = right || (mutants::is(Mutant::SealByEpochAlone) && body.epoch == t.epoch);
-    if right { Ok(seal) } else { Err("seal-mismatch") }
+    if !right {
+        return Err("seal-mismatch");
+    }
+    if !witnessed(office, t, &seal, inclusion.as_deref()) {
+        return Err("seal-not-witnessed");
+    }
+    Ok(seal)
+}
+
+/// Whether the old custodian's log shows the seal under a checkpoint that its witnesses cosigned; between
+/// bilateral peers none is asked for.
+fn witnessed(office: &Office<'_>, t: &Transfer, seal: &Statement, inclusion: Option<&[u8]>) -> bool {
+    match office.members.quorum(&t.peer) {
+        Ok(None) => true,
+        Ok(Some(_)) => inclusion.is_some_and(|proof| {
+            let entry = Entry::of_statement(seal, None);
+            entry.is_ok_and(|entry| office.members.logged(&t.peer, &entry, proof, office.now).is_ok())
+        }),
+        Err(_) => false,
+    }
 }
 
 /// Whether the staged copy is the one that a fitting release seals, so that it may be installed.
