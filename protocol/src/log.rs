@@ -5,6 +5,7 @@
 //! disk, [`checkpoint`] the signed head in a [`note`], [`cosignature`] what a witness adds,
 //! [`policy`] how many of those are enough.
 
+pub mod audit;
 pub mod checkpoint;
 pub mod cosignature;
 pub mod entry;

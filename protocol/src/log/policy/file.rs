@@ -151,9 +151,13 @@ impl PolicyFile {
     /// `more_logs`, known from elsewhere) under the name of its origin, and cosigned by a quorum.
     pub fn verify(&self, note: &[u8], more_logs: &[NoteKey]) -> Result<Checkpoint, PolicyRefusal> {
         let (note, checkpoint) = Checkpoint::parse(note)?;
-        let logs = self.logs.iter().chain(more_logs).filter(|key| key.name() == checkpoint.origin);
-        let mut logs: Vec<NoteKey> = logs.cloned().collect();
-        logs.dedup();
+        let mut logs: Vec<NoteKey> = Vec::new();
+        for key in self.logs.iter().chain(more_logs).filter(|key| key.name() == checkpoint.origin) {
+            // A key known from both sides is one key, not an ambiguous one.
+            if !logs.contains(key) {
+                logs.push(key.clone());
+            }
+        }
         match note.verify(&logs) {
             Ok(_) => {}
             Err(NoteError::NoKnownSignature) => return Err(PolicyRefusal::NoLog),

@@ -127,6 +127,8 @@ fn a_policy_file_demands_the_log_and_the_quorum_together() {
     };
     let both = [line("a", 1, 5), line("b", 2, 6)];
     assert_eq!(file.verify(note(&both).as_bytes(), &[]), Ok(checkpoint.clone()));
+    let twice = [log_key("dali/1"), log_key("dali/2"), log_key("dali/1")];
+    assert!(file.verify(note(&both).as_bytes(), &twice).is_ok());
     assert_eq!(file.verify(note(&both[..1]).as_bytes(), &[]), Err(file::PolicyRefusal::NoQuorum));
     let unsigned = Note { text: signed.text.clone(), signatures: both.to_vec() }.render();
     assert_eq!(file.verify(unsigned.as_bytes(), &[]), Err(file::PolicyRefusal::NoLog));
