@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use yunling_protocol::log::witness::REQUEST_BYTES_MAX;
 
 use crate::log::{Kind, Served};
 use crate::service::{Node, Refusal};
@@ -71,7 +73,11 @@ pub async fn serve(node: Arc<Node>, listener: TcpListener) {
 }
 
 fn routes() -> Router<Arc<Node>> {
-    Router::new().route("/log/{generation}/{*path}", get(log_file))
+    Router::new()
+        .route("/log/{generation}/{*path}", get(log_file))
+        .route("/add-checkpoint", post(add_checkpoint))
+        .route("/witness/{origin_hash}/checkpoint", get(witnessed))
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
 }
 
 type Shared = State<Arc<Node>>;
@@ -91,4 +97,26 @@ fn file(Served { kind, bytes }: Served) -> Response {
         Kind::Tile => (FOREVER, HeaderValue::from_static("application/octet-stream")),
     };
     ([(header::CACHE_CONTROL, cache), (header::CONTENT_TYPE, content)], bytes).into_response()
+}
+
+async fn add_checkpoint(State(node): Shared, body: Bytes) -> Response {
+    let judged = tokio::task::spawn_blocking(move || node.witness(&body)).await;
+    match judged {
+        Ok(Ok(outcome)) => {
+            let status = StatusCode::from_u16(outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let content = HeaderValue::from_static(outcome.content_type());
+            (status, [(header::CONTENT_TYPE, content)], outcome.body()).into_response()
+        }
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The newest checkpoint this witness has cosigned for a log, by the SHA-256 of its origin in hex.
+async fn witnessed(State(node): Shared, Path(origin_hash): Path<String>) -> Response {
+    let read = tokio::task::spawn_blocking(move || node.witnessed(&origin_hash)).await;
+    match read {
+        Ok(Ok(Some(note))) => file(Served { kind: Kind::Checkpoint, bytes: note.into_bytes() }),
+        Ok(Ok(None)) => StatusCode::NOT_FOUND.into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

@@ -76,6 +76,7 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
     tasks.extend([
         tokio::spawn(node.clone().pump()),
         tokio::spawn(node.clone().keep_log()),
+        tokio::spawn(node.clone().keep_witnessed()),
         tokio::spawn(keep_peers(node.clone(), net)),
         tokio::spawn(crate::backup::schedule::daily(node.clone())),
     ]);

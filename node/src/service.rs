@@ -24,6 +24,7 @@ pub mod refusal;
 pub mod transfers;
 pub mod volunteers;
 mod waiting;
+pub mod witness;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -84,6 +85,9 @@ pub struct Node {
     /// The log of this life at its end; none until it is opened, or after its files could not be written.
     book: Mutex<Option<log::Open>>,
     log_wake: Notify,
+    /// Held while a checkpoint is judged: reading, deciding and storing are one step.
+    witnessing: Mutex<()>,
+    rounds: Mutex<witness::Rounds>,
     pub(crate) net: std::sync::OnceLock<Net>,
 }
 
@@ -144,6 +148,8 @@ impl Node {
             wake: Notify::new(),
             book: Mutex::default(),
             log_wake: Notify::new(),
+            witnessing: Mutex::default(),
+            rounds: Mutex::default(),
             net: std::sync::OnceLock::new(),
         };
         waiting::seal_all(&node)?;

@@ -127,7 +127,13 @@ impl Node {
                 Ok(None) => Answer::Refused("log-file-unknown".into()),
                 Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
             },
-            Ok(Frame::AddCheckpoint(_)) => self.refuse_peer(name.as_str(), "frame-unexpected"),
+            Ok(Frame::AddCheckpoint(body)) => match self.witness(&body) {
+                Ok(judged) => {
+                    let status = u64::from(judged.status());
+                    Answer::Witnessed { status, body: judged.body().into_bytes() }
+                }
+                Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
+            },
             Ok(Frame::Changes { dossier, shown }) => {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))

@@ -86,6 +86,18 @@ pub enum Evidence {
     },
 }
 
+impl Evidence {
+    /// Stable word of the kind.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::TwoRoots { .. } => "two-roots",
+            Self::TwoLeaves { .. } => "two-leaves",
+            Self::TwoSeals { .. } => "two-seals",
+            Self::Dropped { .. } => "dropped",
+        }
+    }
+}
+
 /// What evidence proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proved {

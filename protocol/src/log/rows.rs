@@ -21,6 +21,7 @@ const LIFE: u8 = b'l';
 const COSIGNED: u8 = b'c';
 const INCLUSION: u8 = b'q';
 const WITNESSED: u8 = b'w';
+const EVIDENCE: u8 = b'v';
 
 /// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
 pub const NOTE_BYTES_MAX: usize = 8 * 1024;
@@ -89,6 +90,14 @@ pub fn inclusion_key(id: &[u8; 32]) -> Key {
 pub fn witnessed_key(origin_hash: &[u8; 32]) -> Key {
     key(WITNESSED, &[origin_hash])
 }
+
+/// Key of evidence against a node, by the SHA-256 of its file.
+pub fn evidence_key(hash: &[u8; 32]) -> Key {
+    key(EVIDENCE, &[hash])
+}
+
+/// Prefix of all evidence.
+pub const EVIDENCE_PREFIX: &[u8] = &[EVIDENCE];
 
 /// Where an id lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
