@@ -6,6 +6,7 @@
 //! | [`Evidence::TwoRoots`] | two signed checkpoints of one log and size with different roots |
 //! | [`Evidence::TwoLeaves`] | one index, two entries, each included under a signed checkpoint of one log |
 //! | [`Evidence::TwoSeals`] | two different seals of one dossier and epoch, signed by one node |
+//! | [`Evidence::Rewritten`] | an older signed checkpoint, and a newer one that extends another root of that size |
 //! | [`Evidence::Dropped`] | a receipt *accepted*, and a later head signed by the same node whose chain lacks the statement |
 //!
 //! **A dropped statement, precisely.** The receipt is a statement of the custodian for the dossier
@@ -75,6 +76,18 @@ pub enum Evidence {
         /// The other.
         other: Vec<u8>,
     },
+    /// An older checkpoint, and a newer one with a consistency proof from another root of the older size:
+    /// what the newer one extends is not what was signed before.
+    Rewritten {
+        /// The older note.
+        old: String,
+        /// The newer note.
+        new: String,
+        /// Root of the older size under the newer checkpoint.
+        root: Hash,
+        /// Consistency proof from it.
+        path: Vec<Hash>,
+    },
     /// A receipt, and a later head without its statement.
     Dropped {
         /// The receipt's bytes.
@@ -93,6 +106,7 @@ impl Evidence {
             Self::TwoRoots { .. } => "two-roots",
             Self::TwoLeaves { .. } => "two-leaves",
             Self::TwoSeals { .. } => "two-seals",
+            Self::Rewritten { .. } => "rewritten",
             Self::Dropped { .. } => "dropped",
         }
     }
@@ -114,6 +128,13 @@ pub enum Proved {
         origin: Origin,
         /// The index.
         index: u64,
+    },
+    /// Entries that a checkpoint had covered were replaced.
+    Rewritten {
+        /// The log.
+        origin: Origin,
+        /// Size of the older checkpoint.
+        size: u64,
     },
     /// The node gave one dossier away twice.
     TwoSeals {
@@ -142,6 +163,7 @@ impl Proved {
             Self::TwoRoots { .. } => "evidence-two-roots",
             Self::TwoLeaves { .. } => "evidence-two-leaves",
             Self::TwoSeals { .. } => "evidence-two-seals",
+            Self::Rewritten { .. } => "evidence-rewritten",
             Self::Dropped { .. } => "evidence-dropped",
         }
     }
@@ -149,7 +171,9 @@ impl Proved {
     /// The node that is exposed.
     pub fn node(&self) -> &NodeName {
         match self {
-            Self::TwoRoots { origin, .. } | Self::TwoLeaves { origin, .. } => &origin.node,
+            Self::TwoRoots { origin, .. }
+            | Self::TwoLeaves { origin, .. }
+            | Self::Rewritten { origin, .. } => &origin.node,
             Self::TwoSeals { node, .. } | Self::Dropped { node, .. } => node,
         }
     }
@@ -222,6 +246,7 @@ impl Evidence {
             Self::TwoRoots { one, other } => two_roots(&keys, one, other),
             Self::TwoLeaves { index, one, other } => two_leaves(&keys, *index, one, other),
             Self::TwoSeals { one, other } => two_seals(&keys, one, other),
+            Self::Rewritten { old, new, root, path } => rewritten(&keys, old, new, root, path),
             Self::Dropped { receipt, head, ids } => dropped(&keys, receipt, head, ids),
         }
     }
@@ -261,6 +286,26 @@ fn two_leaves(
         return Err(EvidenceError::NoContradiction);
     }
     Ok(Proved::TwoLeaves { origin, index })
+}
+
+fn rewritten(
+    keys: Keys<'_>,
+    old: &str,
+    new: &str,
+    root: &Hash,
+    path: &[Hash],
+) -> Result<Proved, EvidenceError> {
+    let (origin, old) = checkpoint(keys, old)?;
+    let (other_origin, new) = checkpoint(keys, new)?;
+    // The empty tree is the beginning of every tree.
+    if origin != other_origin || old.size == 0 {
+        return Err(EvidenceError::Unrelated);
+    }
+    merkle::verify_consistency(old.size, root, new.size, &new.root, path)?;
+    if old.root == *root {
+        return Err(EvidenceError::NoContradiction);
+    }
+    Ok(Proved::Rewritten { origin, size: old.size })
 }
 
 fn two_seals(keys: Keys<'_>, one: &[u8], other: &[u8]) -> Result<Proved, EvidenceError> {

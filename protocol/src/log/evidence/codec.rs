@@ -35,6 +35,12 @@ impl Evidence {
                 .put(2, cbor::int(3))
                 .put(3, cbor::bytes(one.as_slice()))
                 .put(4, cbor::bytes(other.as_slice())),
+            Self::Rewritten { old, new, root, path } => map
+                .put(2, cbor::int(5))
+                .put(3, cbor::text(old.as_str()))
+                .put(4, cbor::text(new.as_str()))
+                .put(5, cbor::bytes(*root))
+                .put(6, cbor::bytes(path.concat())),
             Self::Dropped { receipt, head, ids } => map
                 .put(2, cbor::int(4))
                 .put(3, cbor::bytes(receipt.as_slice()))
@@ -70,6 +76,12 @@ fn decode(bytes: &[u8]) -> Result<Evidence, CborError> {
             receipt: f.bytes(3, STATEMENT_BYTES_MAX)?,
             head: f.bytes(4, MESSAGE_BYTES_MAX)?,
             ids: hashes(&f.bytes(5, 32 * IDS_MAX)?, 5)?.into_iter().map(StatementId).collect(),
+        },
+        5 => Evidence::Rewritten {
+            old: f.text(3, NOTE_BYTES_MAX)?,
+            new: f.text(4, NOTE_BYTES_MAX)?,
+            root: f.array(5)?,
+            path: hashes(&f.bytes(6, 32 * PATH_HASHES_MAX)?, 6)?,
         },
         _ => return Err(CborError::WrongType(2)),
     };

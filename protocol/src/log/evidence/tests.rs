@@ -4,7 +4,7 @@ use super::*;
 use crate::day::UnixTime;
 use crate::id::{Salt, TransferId};
 use crate::key::{Signer, SoftSigner};
-use crate::log::merkle::{MemoryTree, inclusion_proof, leaf_hash, root_at};
+use crate::log::merkle::{MemoryTree, consistency_proof, inclusion_proof, leaf_hash, root_at};
 use crate::message::Life;
 use crate::minutes::Minutes;
 use crate::statement::{Authorisation, Seal, statement_common};
@@ -126,6 +126,34 @@ fn two_entries_at_one_index_expose_the_log_across_sizes() {
     let mut other_entry = leaf(99, 3, 12);
     other_entry.entry = vec![98];
     assert!(matches!(of(3, leaf(3, 3, 7), other_entry), Err(EvidenceError::Merkle(_))));
+}
+
+#[test]
+fn a_checkpoint_that_extends_another_root_exposes_the_log() {
+    let tree = |rewritten: u8, size: u8| {
+        let mut tree = MemoryTree::new();
+        for i in 0..size {
+            tree.append_leaf(leaf_hash(&[if i == 3 { rewritten } else { i }])).unwrap();
+        }
+        tree
+    };
+    let root = |rewritten, size: u8| root_at(&tree(rewritten, size), u64::from(size)).unwrap();
+    let signed = |rewritten, size: u8| note("dali/1", u64::from(size), root(rewritten, size));
+    let path = |rewritten| consistency_proof(&tree(rewritten, 12), 7, 12).unwrap();
+    let of = |old: String, new: String, root, path| judge(&Evidence::Rewritten { old, new, root, path });
+    assert_eq!(
+        of(signed(3, 7), signed(99, 12), root(99, 7), path(99)),
+        Ok(Proved::Rewritten { origin: Origin::parse("dali/1").unwrap(), size: 7 })
+    );
+    let honest = of(signed(3, 7), signed(3, 12), root(3, 7), path(3));
+    assert_eq!(honest, Err(EvidenceError::NoContradiction));
+    // A root of nobody's, a path of another tree, another log.
+    assert!(matches!(of(signed(3, 7), signed(3, 12), [1; 32], path(3)), Err(EvidenceError::Merkle(_))));
+    assert!(matches!(of(signed(3, 7), signed(3, 12), root(99, 7), path(99)), Err(EvidenceError::Merkle(_))));
+    let other = note("dali/2", 12, root(99, 12));
+    assert_eq!(of(signed(3, 7), other, root(99, 7), path(99)), Err(EvidenceError::Unrelated));
+    // Everything extends the empty tree, and any root would seem to be of it.
+    assert_eq!(of(note("dali/1", 0, [1; 32]), signed(3, 12), [2; 32], vec![]), Err(EvidenceError::Unrelated));
 }
 
 #[test]
