@@ -74,6 +74,11 @@ pub(crate) enum Verb {
     /// The fence of a restored node.
     #[command(subcommand, arg_required_else_help = true)]
     Recovery(verbs::recovery::Verb),
+    /// Replays a log.
+    Audit(verbs::audit::Args),
+    /// Evidence against nodes.
+    #[command(subcommand, arg_required_else_help = true)]
+    Evidence(verbs::evidence::Verb),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),

@@ -1,5 +1,6 @@
 //! One file per verb or noun; this one brings the command line to them.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod correct;
@@ -7,6 +8,7 @@ pub(crate) mod courier;
 pub(crate) mod delivery;
 pub(crate) mod doctor;
 pub(crate) mod dossier;
+pub(crate) mod evidence;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod peer;
@@ -92,6 +94,8 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Delivery(verb) => delivery::run(verb, context).await,
         Verb::Courier(verb) => courier::run(verb, context).await,
         Verb::Recovery(verb) => recovery::run(verb, context).await,
+        Verb::Audit(args) => audit::run(args, context).await,
+        Verb::Evidence(verb) => evidence::run(verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,
         Verb::Restore(args) => restore::run(args, context).await,

@@ -11,12 +11,14 @@ const ZH: [&str; 4] = [
     include_str!("../words/zh.ftl"),
     include_str!("../words/errors.zh.ftl"),
     include_str!("../words/courier.zh.ftl"),
+    include_str!("../words/log.zh.ftl"),
     include_str!("../words/demo.zh.ftl"),
 ];
 const EN: [&str; 4] = [
     include_str!("../words/en.ftl"),
     include_str!("../words/errors.en.ftl"),
     include_str!("../words/courier.en.ftl"),
+    include_str!("../words/log.en.ftl"),
     include_str!("../words/demo.en.ftl"),
 ];
 

@@ -13,6 +13,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use data_encoding::BASE64;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use yunling_protocol::card::SignedCard;
@@ -181,6 +182,29 @@ async fn doctor(State(node): Shared) -> Response {
     respond(node.doctor().await.and_then(to_json))
 }
 
+async fn audit(State(node): Shared, axum::Json(request): axum::Json<Value>) -> Response {
+    match text(&request, "name").and_then(node_name) {
+        Ok(name) => respond(node.audit_peer(&name).await),
+        Err(refusal) => respond(Err(refusal)),
+    }
+}
+
+fn evidence_list(node: &Node) -> Result<Value, Refusal> {
+    let all = node.evidence()?;
+    let shown = all.iter().map(|(id, evidence)| {
+        let (accused, log, at) = node.proved(evidence);
+        json!({ "id": id, "kind": evidence.word(), "node": accused, "log": log, "at": at })
+    });
+    Ok(json!({ "evidence": shown.collect::<Vec<_>>() }))
+}
+
+fn evidence_export(node: &Node, id: &str) -> Result<Value, Refusal> {
+    let all = node.evidence()?;
+    let found = all.iter().find(|(known, _)| known == id);
+    let (id, evidence) = found.ok_or_else(|| Refusal::new("evidence-unknown").with("id", shown(id)))?;
+    Ok(json!({ "id": id, "kind": evidence.word(), "file": BASE64.encode(&evidence.encode()) }))
+}
+
 fn transfer_routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/api/v1/transfer/authorize", act!(|n, r| n.authorize(&r)))
@@ -231,6 +255,9 @@ fn routes() -> Router<Arc<Node>> {
         .route("/api/v1/recovery/show", act!(|n, _: Value| n.recovery()))
         .route("/api/v1/recovery/lift", act!(|n, r| n.lift_fence(&r)))
         .route("/api/v1/proof/issue", act!(|n, r| n.issue_proof(&r)))
+        .route("/api/v1/audit", post(audit))
+        .route("/api/v1/evidence/list", act!(|n, _: Value| evidence_list(n)))
+        .route("/api/v1/evidence/export", act!(|n, r: Value| evidence_export(n, text(&r, "id")?)))
         .merge(peer_routes())
         .merge(courier_routes())
         .merge(transfer_routes())

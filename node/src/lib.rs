@@ -4,6 +4,7 @@
 //! their effects.
 
 pub mod api;
+pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod clock;

@@ -4,6 +4,7 @@
 //! One [`Node`] serves the control API, the network and the import. Acts on one dossier that meet
 //! another writer are decided again from the new state; nothing is ever half written.
 
+pub mod audit;
 pub mod copy;
 pub mod courier;
 pub mod doctor;

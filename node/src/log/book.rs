@@ -98,12 +98,8 @@ impl Book {
     /// Opens the log whose head lies in the store, and brings its files up to it: what a crash left behind,
     /// what a restore did not bring, and what damage took is made again from the stored entries.
     pub fn open(read: &dyn Read, folder: &Folder, generation: u64, head: &HeadRow) -> Result<Self, LogError> {
-        let published = folder.read(CHECKPOINT_FILE)?;
-        let published = published.and_then(|bytes| Checkpoint::parse(&bytes).ok()).map(|(_, c)| c);
-        let base = published.filter(|c| c.size <= head.frontier.size());
-        let base = base.and_then(|c| Self::from_files(folder, &c));
         // From the files as far as they go; where they are not those of this log, from the beginning.
-        for mut book in base.into_iter().chain([Self::default()]) {
+        for mut book in [Self::resume(folder, head.frontier.size())?, Self::default()] {
             let mut round = book.round();
             book.replay(read, generation, head.frontier.size(), folder, &mut round)?;
             if book.root() == head.frontier.root() {
@@ -115,6 +111,15 @@ impl Book {
             }
         }
         Err(LogError::Damaged("the stored entries do not come to the signed root"))
+    }
+
+    /// A log of which only files are there: from their checkpoint, or from the beginning when they are of
+    /// another history or beyond `size`.
+    pub fn resume(folder: &Folder, size: u64) -> Result<Self, LogError> {
+        let published = folder.read(CHECKPOINT_FILE)?;
+        let published = published.and_then(|bytes| Checkpoint::parse(&bytes).ok()).map(|(_, c)| c);
+        let base = published.filter(|c| c.size <= size).and_then(|c| Self::from_files(folder, &c));
+        Ok(base.unwrap_or_default())
     }
 
     /// The right edge as the files have it, when it comes to the root of their checkpoint.

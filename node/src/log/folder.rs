@@ -108,6 +108,14 @@ impl Folder {
         }
     }
 
+    /// Removes the folder with all its files.
+    pub fn remove(&self) -> Result<(), LogError> {
+        match fs::remove_dir_all(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Self::io(&self.path)(e)),
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of a tile or bundle: its own file, the full one, or a wider partial one, cut to its width.
     pub fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, LogError> {
         if let Some(bytes) = self.read(&tile.to_string())? {

@@ -168,6 +168,19 @@ impl Proved {
         }
     }
 
+    /// The node, the log or dossier, and the size, index, epoch or statement, as texts.
+    pub fn place(&self) -> (String, String, String) {
+        let (what, at) = match self {
+            Self::TwoRoots { origin, size } | Self::Rewritten { origin, size } => {
+                (origin.to_string(), size.to_string())
+            }
+            Self::TwoLeaves { origin, index } => (origin.to_string(), index.to_string()),
+            Self::TwoSeals { dossier, epoch, .. } => (dossier.to_string(), epoch.to_string()),
+            Self::Dropped { dossier, statement, .. } => (dossier.to_string(), statement.to_string()),
+        };
+        (self.node().to_string(), what, at)
+    }
+
     /// The node that is exposed.
     pub fn node(&self) -> &NodeName {
         match self {

@@ -4,8 +4,12 @@
 //! task takes what waits into the log, outside of every append. What is logged is therefore never more
 //! and never less than what is durable. All rows lie in [`Table::Log`], told apart by their first byte.
 
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::Checkpoint;
 use super::entry::Entry;
 use super::merkle::Frontier;
+use super::tlog_proof::TlogProof;
 use crate::cbor::{self, CborError, Fields, MapBuilder};
 use crate::ledger::set;
 use crate::name::NodeName;
@@ -22,6 +26,7 @@ const COSIGNED: u8 = b'c';
 const INCLUSION: u8 = b'q';
 const WITNESSED: u8 = b'w';
 const EVIDENCE: u8 = b'v';
+const FOREIGN: u8 = b'f';
 
 /// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
 pub const NOTE_BYTES_MAX: usize = 8 * 1024;
@@ -89,6 +94,16 @@ pub fn inclusion_key(id: &[u8; 32]) -> Key {
 /// Key of what this node has cosigned for a log, by the SHA-256 of its origin.
 pub fn witnessed_key(origin_hash: &[u8; 32]) -> Key {
     key(WITNESSED, &[origin_hash])
+}
+
+/// Prefix of the checkpoints of others' logs that something was believed under, by origin.
+pub fn foreign_prefix(origin_hash: &[u8; 32]) -> Vec<u8> {
+    key(FOREIGN, &[origin_hash]).key
+}
+
+/// Key of one of them.
+pub fn foreign_key(origin_hash: &[u8; 32], size: u64, root: &[u8; 32]) -> Key {
+    key(FOREIGN, &[origin_hash, &size.to_be_bytes(), root])
 }
 
 /// Key of evidence against a node, by the SHA-256 of its file.
@@ -159,6 +174,16 @@ impl HeadRow {
         f.finish()?;
         Ok(row)
     }
+}
+
+/// Keeps the checkpoint that a proof ([`super::tlog_proof`]) was believed under: if its log ever shows another
+/// history, it is half of the evidence.
+pub fn keep_foreign(batch: &mut Batch, proof: &[u8]) {
+    let Ok(proof) = TlogProof::parse(proof) else { return };
+    let Ok((_, checkpoint)) = Checkpoint::parse(proof.checkpoint.as_bytes()) else { return };
+    let origin: [u8; 32] = Sha256::digest(&checkpoint.origin).into();
+    let key = foreign_key(&origin, checkpoint.size, &checkpoint.root);
+    set(batch, key, proof.checkpoint.into_bytes());
 }
 
 /// Puts an entry into a batch, to be taken into the log. One of an unknown kind has no bytes to log.

@@ -10,7 +10,7 @@ use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{ChainHead, StatementId};
 use crate::ledger::{self, Appender, Books, HeadRecord};
-use crate::log::Entry;
+use crate::log::{Entry, rows};
 use crate::message::{Answer, Content, Message};
 use crate::mutants::{self, Mutant};
 use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
@@ -104,6 +104,9 @@ pub(super) fn release(
     let actions = step(&mut loaded.transfer, &input, None, office.now)?;
     if loaded.transfer.head != before.head {
         loaded.transfer.minutes = body.minutes;
+    }
+    if let Content::Release { inclusion: Some(proof), .. } = &message.content {
+        rows::keep_foreign(&mut batch, proof);
     }
     if actions.contains(&Action::Promote) {
         clear_outbox(&loaded.transfer, &mut batch);

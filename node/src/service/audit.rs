@@ -1,0 +1,212 @@
+//! Audit of another office's log: its bundles are fetched into a mirror under `audit/` in the home, its tiles
+//! are made again from them, and everything is replayed. A mirror that was begun is gone on with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use yunling_protocol::id::StatementId;
+use yunling_protocol::log::audit::{Finding, Report};
+use yunling_protocol::log::evidence::Evidence;
+use yunling_protocol::log::rows;
+use yunling_protocol::log::tile::{self, TILE_WIDTH, Tile, TileKind};
+use yunling_protocol::log::witness::Seen;
+use yunling_protocol::log::{Checkpoint, Origin};
+use yunling_protocol::message::{Answer, Frame};
+use yunling_protocol::name::NodeName;
+use yunling_protocol::statement::Statement;
+use yunling_protocol::store::{Read as _, Table, scan_all};
+
+use super::{Node, Refusal, peers};
+use crate::audit::{Audited, Held, audit};
+use crate::log::{Book, CHECKPOINT_FILE, Folder, LogError};
+
+/// Folder of the mirrors in a home.
+const AUDIT_FOLDER: &str = "audit";
+/// Longest a file of a log may take: it has at most 64 KiB.
+const FILE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bundles fetched between two writes of the mirror.
+const BUNDLES_KEPT: usize = 64;
+
+impl Node {
+    /// Fetches and replays the log of a peer's present life.
+    pub async fn audit_peer(self: Arc<Self>, name: &NodeName) -> Result<Value, Refusal> {
+        let unknown = || Refusal::new("peer-unknown").with("name", name);
+        let life = self.peer(name).map(|(_, record)| record.life)?;
+        let generation = life.map_or(1, |life| life.generation);
+        let note = self.fetch(name, generation, CHECKPOINT_FILE).await?.ok_or_else(unknown)?;
+        let (_, checkpoint) = Checkpoint::parse(&note).map_err(LogError::from)?;
+        let origin = Origin { node: name.clone(), generation };
+        if checkpoint.origin != origin.to_string() {
+            return Err(Refusal::new("audit-unknown-log").with("origin", checkpoint.origin));
+        }
+        // A mirror of another history must not hide what is served now: it is made again beside it.
+        let mirror = self.mirror(&origin, false);
+        let fresh = self.mirror(&origin, true);
+        let folder = match self.fill(&origin, &mirror, &note, &checkpoint).await? {
+            true => mirror,
+            false => {
+                fresh.remove()?;
+                self.fill(&origin, &fresh, &note, &checkpoint).await?;
+                fresh
+            }
+        };
+        let node = self.clone();
+        let done = tokio::task::spawn_blocking(move || node.audit_folder(&folder, &origin)).await;
+        done.map_err(|e| Refusal::new("internal").with("cause", e))?
+    }
+
+    fn mirror(&self, origin: &Origin, fresh: bool) -> Folder {
+        let life = origin.generation.to_string() + if fresh { "-again" } else { "" };
+        Folder::at(self.home.path.join(AUDIT_FOLDER).join(origin.node.as_str().replace('/', "_")).join(life))
+    }
+
+    async fn fetch(&self, name: &NodeName, generation: u64, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
+        let failed = |code: &str| Refusal::new("audit-fetch").with("name", name).with("cause", code);
+        let net = self.net().ok_or_else(|| failed("net-stopped"))?;
+        let members = self.members();
+        let member = members.get(name).filter(|m| m.removed_at.is_none());
+        let peer = member.and_then(|m| peers::peer_id(&m.card)).ok_or_else(|| failed("peer-unknown"))?;
+        let frame = Frame::LogFile { generation, path: path.to_owned() }.encode();
+        let bytes = net.request(peer, frame, FILE_TIMEOUT).await.map_err(|e| failed(e.code()))?;
+        match Answer::decode(&bytes) {
+            Ok(Answer::LogFile(bytes)) => Ok(Some(bytes)),
+            Ok(Answer::Refused(code)) if code == "log-file-unknown" => Ok(None),
+            Ok(Answer::Refused(code)) => Err(failed(&code)),
+            _ => Err(failed("answer-unexpected")),
+        }
+    }
+
+    /// Brings a mirror up to a checkpoint; false when its entries do not come to the checkpoint's root.
+    async fn fill(
+        &self,
+        origin: &Origin,
+        folder: &Folder,
+        note: &[u8],
+        checkpoint: &Checkpoint,
+    ) -> Result<bool, Refusal> {
+        let mut book = Book::resume(folder, checkpoint.size)?;
+        let mut round = book.round();
+        let mut kept = 0;
+        while book.size() < checkpoint.size {
+            let number = book.size() / TILE_WIDTH;
+            let width = (checkpoint.size - number * TILE_WIDTH).min(TILE_WIDTH) as u16;
+            let bundle = Tile { kind: TileKind::Entries, index: number, width };
+            let lacks = || Refusal::new("audit-incomplete").with("path", bundle.to_string());
+            let bytes = self.fetch(&origin.node, origin.generation, &bundle.to_string()).await?;
+            let bytes = bytes.ok_or_else(lacks)?;
+            let entries = tile::decode_entries(&bytes, width).map_err(|_| lacks())?;
+            for entry in entries.into_iter().skip((book.size() % TILE_WIDTH) as usize) {
+                book.append(entry, &mut round)?;
+            }
+            kept += 1;
+            if kept == BUNDLES_KEPT {
+                kept = 0;
+                let full = std::mem::replace(&mut round, book.round());
+                folder.write_tiles(&book.files(full))?;
+            }
+        }
+        let note = String::from_utf8_lossy(note);
+        let same = book.root() == checkpoint.root;
+        folder.publish(&book.files(round), &note)?;
+        Ok(same)
+    }
+
+    fn audit_folder(&self, folder: &Folder, origin: &Origin) -> Result<Value, Refusal> {
+        let seen = self.seen_checkpoints(origin)?;
+        let held = self.held_of(origin)?;
+        let audited = audit(folder, &self.members(), &seen, &held, self.home.clock.now(), |_, _| ())?;
+        for evidence in &audited.evidence {
+            self.expose(evidence)?;
+        }
+        Ok(view(&origin.to_string(), &audited))
+    }
+
+    /// Every checkpoint of a log that this node has kept: those it cosigned or accepted a seal under.
+    fn seen_checkpoints(&self, origin: &Origin) -> Result<Vec<String>, Refusal> {
+        let mut seen = Vec::new();
+        let hash: [u8; 32] = Sha256::digest(origin.to_string()).into();
+        let key = rows::witnessed_key(&hash);
+        if let Some(stored) = self.get(key.table, &key.key)? {
+            let stored = Seen::decode(&stored).map_err(|e| Refusal::new("log-damaged").with("cause", e))?;
+            seen.push(stored.note);
+        }
+        scan_all::<Refusal>(self, Table::Log, &rows::foreign_prefix(&hash), |_, note| {
+            seen.extend(String::from_utf8(note));
+            Ok(())
+        })?;
+        Ok(seen)
+    }
+
+    /// Statements of a node that are held here. Those of before this life's log need not be in it.
+    fn held_of(&self, origin: &Origin) -> Result<Held, Refusal> {
+        let mut held = Held::default();
+        scan_all::<Refusal>(self, Table::Statement, b"", |_, bytes| {
+            if let Ok(statement) = Statement::parse(&bytes)
+                && statement.common.issuer == origin.node
+            {
+                let id = StatementId(statement.id.0);
+                held.ids.insert(id);
+                if origin.generation > 1 {
+                    held.excused.insert(id);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
+    /// All evidence that this node has met, with what each proves.
+    pub fn evidence(&self) -> Result<Vec<(String, Evidence)>, Refusal> {
+        let mut found = Vec::new();
+        scan_all::<Refusal>(self, Table::Log, rows::EVIDENCE_PREFIX, |key, bytes| {
+            let evidence = Evidence::decode(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
+            found.push((data_encoding::HEXLOWER.encode(&key[1..9.min(key.len())]), evidence));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+impl Node {
+    /// Whom evidence exposes, in what log or dossier, and at which size, index, epoch or statement; blanks
+    /// when this node does not know the accused (any more).
+    pub fn proved(&self, evidence: &Evidence) -> (String, String, String) {
+        let members = self.members();
+        let keys = |node: &NodeName, role| members.keys_known(node, role).cloned().collect();
+        evidence.verify(keys).map(|proved| proved.place()).unwrap_or_default()
+    }
+}
+
+/// An audit as the API and the command line show it.
+pub fn view(origin: &str, audited: &Audited) -> Value {
+    let Audited { report, size, witnessed, missing, untold, evidence } = audited;
+    let Report { counts, confirmed, findings, .. } = report;
+    json!({
+        "origin": origin,
+        "clean": audited.is_clean(),
+        "size": size,
+        "entries": report.size,
+        "confirmed": confirmed,
+        "checkpoints": counts.agreed,
+        "other_roots": counts.other_roots,
+        "repeated_nullifiers": counts.repeated,
+        "malformed": counts.malformed,
+        "witnessed": witnessed,
+        "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "untold": untold.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        "evidence": evidence.iter().map(Evidence::word).collect::<Vec<_>>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    match finding {
+        Finding::OtherRoot { size, .. } => json!({ "kind": "other-root", "at": size }),
+        Finding::RepeatedNullifier { first, again } => {
+            json!({ "kind": "repeated-nullifier", "at": again, "first": first })
+        }
+        Finding::Malformed { index } => json!({ "kind": "malformed", "at": index }),
+    }
+}
