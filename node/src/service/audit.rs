@@ -44,11 +44,11 @@ impl Node {
         // A mirror of another history must not hide what is served now: it is made again beside it.
         let mirror = self.mirror(&origin, false);
         let fresh = self.mirror(&origin, true);
-        let folder = match self.fill(&origin, &mirror, &note, &checkpoint).await? {
+        let folder = match self.fill_mirror(&origin, &mirror, &note, &checkpoint).await? {
             true => mirror,
             false => {
                 fresh.remove()?;
-                self.fill(&origin, &fresh, &note, &checkpoint).await?;
+                self.fill_mirror(&origin, &fresh, &note, &checkpoint).await?;
                 fresh
             }
         };
@@ -79,7 +79,7 @@ impl Node {
     }
 
     /// Brings a mirror up to a checkpoint; false when its entries do not come to the checkpoint's root.
-    async fn fill(
+    async fn fill_mirror(
         &self,
         origin: &Origin,
         folder: &Folder,
