@@ -19,6 +19,7 @@ use yunling_protocol::statement::{
     EntryWay, Evaluation, Grade, Link, Outcome, Place, Receipt, Received, Receiver, Recorder, Redemption,
     Reservation, Seal, Training, Unlink, VoidStatement, When,
 };
+use yunling_protocol::status::StatusRef;
 
 /// When everything here was signed: 2026-11-18 at UTC+8.
 pub(crate) const SIGNED_AT: UnixTime = UnixTime(1_795_000_000);
@@ -383,6 +384,7 @@ pub(crate) fn proofs() -> Vec<(&'static str, Claims)> {
         recorders: vec![],
         number: None,
         trial: false,
+        status: None,
     };
     let blind = Claims { full_name: None, ..with_name.clone() };
     let full = Claims {
@@ -395,7 +397,13 @@ pub(crate) fn proofs() -> Vec<(&'static str, Claims)> {
         trial: true,
         ..with_name.clone()
     };
-    vec![("p1", with_name), ("p1-blind", blind), ("p1-full", full)]
+    // The largest a printed code must hold: six characters of name, a far place, the longest address.
+    let status = Claims {
+        full_name: Some("试样甲乙丙丁".into()),
+        status: Some(StatusRef { index: 1_041_465, uri: "https://vol.yn.cn/532900/s/7".into() }),
+        ..with_name.clone()
+    };
+    vec![("p1", with_name), ("p1-blind", blind), ("p1-full", full), ("p1-status", status)]
 }
 
 /// The cover of a courier file; length and hash are filled in when it is written.
