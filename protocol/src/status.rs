@@ -10,7 +10,9 @@
 pub mod foreign;
 pub mod list;
 pub mod lists;
+pub mod publish;
 pub mod schedule;
+pub mod stored;
 pub mod token;
 
 pub use foreign::ForeignToken;

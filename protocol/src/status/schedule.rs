@@ -29,8 +29,8 @@ pub fn shows(status: Status, since: UnixTime, last_fixed: UnixTime) -> bool {
     }
 }
 
-/// Whether a new list is due: a fixed hour has passed since the newest one, or a change that shows at
-/// once came after it.
-pub fn due(newest_list: Option<UnixTime>, last_fixed: UnixTime, urgent_since: Option<UnixTime>) -> bool {
-    newest_list.is_none_or(|made| made < last_fixed || urgent_since.is_some_and(|since| since >= made))
+/// Whether a new list is due: there is none, a fixed hour has passed since the newest one, or a change
+/// waits that shows at once.
+pub fn due(newest_list: Option<UnixTime>, last_fixed: UnixTime, urgent: bool) -> bool {
+    urgent || newest_list.is_none_or(|made| made < last_fixed)
 }

@@ -187,9 +187,9 @@ fn a_list_is_due_at_fixed_hours_and_a_move_waits_for_one() {
     assert_eq!(last_fixed(at(5, 0), &[6, 20]), at(-4, 0), "yesterday at 20");
     assert_eq!(last_fixed(at(5, 0), &[]), at(5, 0));
     assert_eq!(last_fixed(at(5, 0), &[77]), at(5, 0), "no hour of a day");
-    assert!(due(None, at(6, 0), None));
-    assert!(due(Some(at(5, 0)), at(6, 0), None) && !due(Some(at(6, 0)), at(6, 0), None));
-    assert!(due(Some(at(7, 0)), at(6, 0), Some(at(7, 0))) && !due(Some(at(7, 1)), at(6, 0), Some(at(7, 0))));
+    assert!(due(None, at(6, 0), false));
+    assert!(due(Some(at(5, 0)), at(6, 0), false) && !due(Some(at(6, 0)), at(6, 0), false));
+    assert!(due(Some(at(7, 0)), at(6, 0), true));
     let sealed = at(8, 30);
     assert!(!shows(Status::Superseded, sealed, last_fixed(at(11, 59), &HOURS)));
     assert!(shows(Status::Superseded, sealed, last_fixed(at(12, 0), &HOURS)));
