@@ -80,6 +80,11 @@ pub(crate) fn list_prefix(kind: u8, list: u32) -> Vec<u8> {
     [&[kind][..], &list.to_be_bytes()].concat()
 }
 
+/// Whether a key marks a change that must show at once.
+pub fn is_urgent(key: &Key) -> bool {
+    key.table == Table::Proof && key.key.len() == 9 && key.key.first() == Some(&b'u')
+}
+
 /// Key of the count of proofs of a dossier.
 pub fn count_key(dossier: DossierId) -> Key {
     Key::new(Table::Proof, dossier.as_bytes().to_vec())
