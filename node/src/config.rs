@@ -12,7 +12,9 @@ use yunling_protocol::division::DivisionCode;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::policy::Policy;
+use yunling_protocol::proof::live::NAMELESS_BASE;
 use yunling_protocol::statement::Grade;
+use yunling_protocol::status::schedule;
 
 use crate::net::limits::RELAYS_MAX;
 use crate::net::relay_address;
@@ -24,6 +26,10 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Default port between nodes, UDP (QUIC) and TCP (DESIGN §10).
 pub const PORT_NODE: u16 = 7440;
+
+/// Longest beginning of a list's address: with the number behind it a printed proof stays within 250
+/// bytes (PROOFS §4.1).
+const LIST_BASE_BYTES_MAX: usize = 27;
 
 /// The file.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +52,9 @@ pub struct Config {
     /// Backups.
     #[serde(default)]
     pub backup: BackupSection,
+    /// Proofs and their status lists.
+    #[serde(default)]
+    pub proof: ProofSection,
     /// What deliveries are accepted, per peer name; `default` for the others.
     #[serde(default)]
     pub policy: BTreeMap<String, PolicySection>,
@@ -176,6 +185,44 @@ impl Default for BackupSection {
     }
 }
 
+/// `[proof]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProofSection {
+    /// Beginning of the address of the status lists; empty: none that a browser could open.
+    pub list_url: String,
+    /// Hours of the day, China time, at which lists are made.
+    pub list_hours: Vec<u32>,
+}
+
+impl Default for ProofSection {
+    fn default() -> Self {
+        Self { list_url: String::new(), list_hours: schedule::HOURS.to_vec() }
+    }
+}
+
+impl ProofSection {
+    /// Beginning of the URI of new lists.
+    pub fn list_base(&self) -> &str {
+        if self.list_url.is_empty() { NAMELESS_BASE } else { &self.list_url }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let url = &self.list_url;
+        let web = (url.starts_with("https://") || url.starts_with("http://")) && url.ends_with('/');
+        let plain = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
+        if !url.is_empty() && !(web && plain && url.len() <= LIST_BASE_BYTES_MAX) {
+            let expected = "an address that begins with https:// and ends with /, of at most 27 characters";
+            return Err(value("proof.list_url", url, expected));
+        }
+        let hours = &self.list_hours;
+        if hours.is_empty() || hours.len() > schedule::HOURS_MAX || hours.iter().any(|h| *h > 23) {
+            return Err(value("proof.list_hours", &format!("{hours:?}"), "a list of hours from 0 to 23"));
+        }
+        Ok(())
+    }
+}
+
 /// `[policy.NAME]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -265,6 +312,7 @@ impl Config {
         config.kind()?;
         config.policies()?;
         config.relays()?;
+        config.proof.check()?;
         Ok(config)
     }
 
@@ -348,6 +396,7 @@ pub fn template(name: &NodeName, division: DivisionCode, trial: bool) -> String 
     let title_en = division.english().unwrap_or(name.as_str());
     let net = NetSection::default();
     let backup = BackupSection::default();
+    let list_hours = schedule::HOURS;
     let (backup_daily, backup_hour, backup_keep) = (backup.daily, backup.hour, backup.keep);
     let listen = net.listen.iter().map(|a| format!("  \"{a}\",")).collect::<Vec<_>>().join("\n");
     format!(
@@ -412,6 +461,17 @@ keep = {backup_keep}
 # 删除清单，默认与 home 并列；须与数据分开保管，恢复时据此再次删除。List of erasures, applied again by a restore.
 # erasures = "/var/lib/yunling/home.erasures.log"
 
+[proof]
+# 证明状态列表的网址开头，以 / 结尾，最多 27 个字符；没有网站就留空，列表由对等节点和信任包带走。改动只影响以后的新列表。
+# Beginning of the web address of the status lists, at most 27 characters; empty without a web site: peers and trust packs
+# carry the lists. A change counts for lists that are opened later.
+# list_url = "https://vol.yn.cn/532900/s/"
+list_url = ""
+# 每天生成状态列表的钟点（北京时间）。转出的档案只在这些钟点之后显示为“已取代”，使人无法由时间推知去向；作废立即公布。
+# Hours at which status lists are made, China time. A record that moved shows as superseded only after one of them, so that
+# its time tells nobody where it went; a revocation shows at once.
+list_hours = {list_hours:?}
+
 [log]
 # plain 或 json；级别 error warn info debug trace
 format = "plain"
@@ -445,6 +505,19 @@ mod tests {
         let config = Config::load(home.path()).unwrap();
         assert_eq!(config.node.title_zh, "昆明市");
         assert_eq!(config.policies().unwrap().0, Policy::default());
+        for (line, right) in [
+            ("list_url = \"https://vol.yn.cn/532900/s/\"", true),
+            ("list_url = \"https://vol.yn.cn/532900/s\"", false),
+            ("list_url = \"https://vol.yn.cn/532900/list/\"", false),
+            ("list_url = \"vol.yn.cn/s/\"", false),
+        ] {
+            let with = text.replace("\nlist_url = \"\"", &format!("\n{line}"));
+            assert_eq!(Config::parse(PathBuf::new(), &with).is_ok(), right, "{line}");
+        }
+        for (hours, right) in [("[4]", true), ("[]", false), ("[24]", false)] {
+            let with = text.replace("[0, 6, 12, 18]", hours);
+            assert_eq!(Config::parse(PathBuf::new(), &with).is_ok(), right, "{hours}");
+        }
         let late = text.replace("hour = 3", "hour = 24");
         std::fs::write(home.path().join(CONFIG_FILE), late).unwrap();
         assert_eq!(Config::load(home.path()).unwrap_err().code(), "config-value");

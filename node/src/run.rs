@@ -68,6 +68,7 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
     let tasks = vec![
         tokio::spawn(node.clone().pump()),
         tokio::spawn(keep_peers(node.clone(), net)),
+        tokio::spawn(crate::service::status::keep(node.clone())),
         tokio::spawn(crate::backup::schedule::daily(node.clone())),
     ];
     tracing::info!(node = %node.home.name, trial = node.home.config.node.trial, "node runs");

@@ -20,7 +20,9 @@ pub mod records;
 pub mod recovery;
 mod refill;
 pub mod refusal;
+pub mod status;
 pub mod transfers;
+pub mod trust_pack;
 pub mod volunteers;
 mod waiting;
 
@@ -39,6 +41,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, Decision, Office};
 use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
+use yunling_protocol::proof::rows;
 use yunling_protocol::recovery::fence::{Fence, decode_life, encode_life, life_key};
 use yunling_protocol::store::{Batch, CommitError, Expect, Item, Key, Put, Read, Store, StoreError, Table};
 
@@ -80,6 +83,9 @@ pub struct Node {
     courier: Mutex<()>,
     pub(crate) outbox_state: Mutex<outbox::Progress>,
     pub(crate) wake: Notify,
+    /// A status list may be due.
+    pub(crate) status_wake: Notify,
+    pub(crate) status_asked: Mutex<status::Asked>,
     pub(crate) net: std::sync::OnceLock<Net>,
 }
 
@@ -138,6 +144,8 @@ impl Node {
             courier: Mutex::default(),
             outbox_state: Mutex::default(),
             wake: Notify::new(),
+            status_wake: Notify::new(),
+            status_asked: Mutex::default(),
             net: std::sync::OnceLock::new(),
         };
         waiting::seal_all(&node)?;
@@ -255,7 +263,13 @@ impl Node {
         if batch.put.is_empty() {
             return Ok(());
         }
-        self.store.commit(waiting::at_rest(&self.vault, batch))
+        // A proof that a statement withdrew is to be shown so at once, whichever act it came with.
+        let withdraws = batch.put.iter().any(|put| rows::is_urgent(put.key()));
+        self.store.commit(waiting::at_rest(&self.vault, batch))?;
+        if withdraws {
+            self.status_wake.notify_one();
+        }
+        Ok(())
     }
 
     /// Keeps a fold that was just committed.

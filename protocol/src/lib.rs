@@ -33,5 +33,7 @@ pub mod proof;
 pub mod recovery;
 pub mod register;
 pub mod statement;
+pub mod status;
 pub mod store;
+pub mod trust_pack;
 pub mod uscc;

@@ -4,11 +4,15 @@
 //! the dossier id. [`issue`] makes one from claims; [`verify`](verify::verify) answers with one
 //! word and its reason, never a bare tick.
 
+pub mod live;
+pub mod rows;
+mod status;
 pub mod verify;
 
 use data_encoding::BASE64URL_NOPAD;
 
-pub use verify::{Verdict, Verified, Why, verify};
+pub use status::StatusRules;
+pub use verify::{Verdict, Verified, Why, verify, verify_with};
 
 use crate::base45;
 use crate::cbor::{self, MapBuilder, Value};
@@ -18,6 +22,7 @@ use crate::id::DossierKey;
 use crate::key::{SignError, Signer};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
+use crate::status::{CLAIM_STATUS, StatusRef};
 
 /// Prefix of the text form.
 pub const PREFIX: &str = "YH1:";
@@ -71,6 +76,8 @@ pub struct Claims {
     pub number: Option<String>,
     /// Made by a trial home.
     pub trial: bool,
+    /// Its place in a status list of the issuer; proofs made before there were lists have none.
+    pub status: Option<StatusRef>,
 }
 
 /// Pseudonym of the holder for a named audience (DESIGN §8): the same audience sees the same one.
@@ -90,6 +97,11 @@ pub fn issue(signer: &dyn Signer, claims: &Claims) -> Result<String, SignError> 
 pub fn issue_with_alg(signer: &dyn Signer, alg: i64, claims: &Claims) -> Result<String, SignError> {
     let token = cose::sign1_with_alg(signer, alg, &Typ::Number(CWT), &[], &payload(claims))?;
     Ok(format!("{PREFIX}{}", base45::encode(&token)))
+}
+
+/// The claims in a proof's text, read and **not verified**: for proofs that this node keeps itself.
+pub fn claims_of(text: &str) -> Result<Claims, Why> {
+    verify::claims_of(text)
 }
 
 fn payload(claims: &Claims) -> Vec<u8> {
@@ -124,6 +136,7 @@ fn payload(claims: &Claims) -> Vec<u8> {
         .put(4, cbor::int(claims.expires.0))
         .put(6, cbor::int(claims.issued.0))
         .put_opt(CLAIM_IDENTITY, identity)
+        .put_opt(CLAIM_STATUS, claims.status.as_ref().map(StatusRef::to_value))
         .put(CLAIM_HOURS, hours.build());
     cbor::encode(&map.build())
 }

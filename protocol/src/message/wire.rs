@@ -3,6 +3,7 @@
 //! Nothing in a frame is believed because of the connection: messages and receipts are signed.
 //! Every request is idempotent, so a timeout only means *unknown*.
 
+use super::status::{StatusAnswer, StatusAsk};
 use super::{Life, MESSAGE_BYTES_MAX};
 use crate::card::CARD_BYTES_MAX;
 use crate::cbor::{self, CborError, Value};
@@ -62,6 +63,8 @@ pub enum Frame {
     },
     /// Here are the halves of our pairing record; send me yours.
     Pairing(Pairing),
+    /// Which status lists of a node do you have that I have not?
+    Status(StatusAsk),
 }
 
 /// An answer.
@@ -93,6 +96,8 @@ pub enum Answer {
     Changes(Vec<Vec<u8>>),
     /// Answer to a pairing: the half of the asked node.
     Pairing(Vec<u8>),
+    /// Answer to a question about status lists.
+    Status(StatusAnswer),
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -109,7 +114,7 @@ fn unframe(bytes: &[u8], cap: usize) -> Result<(u64, std::vec::IntoIter<Value>),
     Ok((number, items))
 }
 
-fn take(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Value, CborError> {
+pub(super) fn take(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Value, CborError> {
     items.next().ok_or(CborError::Missing(index))
 }
 
@@ -176,6 +181,7 @@ impl Frame {
                 let known = [Some(card), Some(mine), yours.as_ref()].into_iter().flatten();
                 frame(4, known.map(|bytes| cbor::bytes(bytes.as_slice())).collect())
             }
+            Frame::Status(ask) => frame(7, ask.items()),
         }
     }
 
@@ -197,6 +203,7 @@ impl Frame {
                     _ => Some(take_bytes(&mut items, 3, HALF_BYTES_MAX)?),
                 },
             }),
+            7 => Frame::Status(StatusAsk::take(&mut items)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -216,6 +223,7 @@ impl Answer {
             Answer::Hello(hello) => frame(7, hello.items()),
             Answer::Changes(statements) => frame(8, vec![list(statements)]),
             Answer::Pairing(half) => frame(9, vec![cbor::bytes(half.as_slice())]),
+            Answer::Status(answer) => frame(12, answer.items()),
         }
     }
 
@@ -236,6 +244,7 @@ impl Answer {
             7 => Answer::Hello(Hello::take(&mut items)?),
             8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX)?),
             9 => Answer::Pairing(take_bytes(&mut items, 1, HALF_BYTES_MAX)?),
+            12 => Answer::Status(StatusAnswer::take(&mut items)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)

@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use data_encoding::BASE64URL_NOPAD;
 
+use super::status::{self, StatusRules};
 use super::{
     Amount, CLAIM_HOURS, CLAIM_IDENTITY, CWT, Claims, NAME_BYTES_MAX, PREFIX, RECORDERS_MAX, TEXT_CHARS_MAX,
     TOKEN_BYTES_MAX,
@@ -19,9 +20,11 @@ use crate::minutes::Minutes;
 use crate::name::NODE_NAME_BYTES_MAX;
 use crate::name::node_name;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
+use crate::status::lists::Seen;
+use crate::status::{CLAIM_STATUS, StatusError, StatusLists, StatusRef};
 
 /// Clock difference forgiven, seconds (PROOFS §4.7).
-const SKEW_SECONDS: i64 = 300;
+pub(super) const SKEW_SECONDS: i64 = 300;
 
 /// The word of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,18 @@ pub enum Why {
     NewerVersion,
     /// Peering with the issuer has ended.
     IssuerRemoved,
+    /// Signature and times hold, and the issuer's list has not withdrawn it as of the list's date.
+    StatusGood,
+    /// The issuer has withdrawn it.
+    Revoked,
+    /// The issuer says not to rely on it for now.
+    Suspended,
+    /// Genuine, but the record moved to another office, which gives a fresh one.
+    Superseded,
+    /// The newest list is older than this verifier takes.
+    StatusStale,
+    /// It names a place that the issuer's list does not have.
+    StatusRange,
 }
 
 impl Why {
@@ -76,19 +91,34 @@ impl Why {
             Why::FromFuture => "proof-from-future",
             Why::NewerVersion => "proof-newer-version",
             Why::IssuerRemoved => "proof-issuer-removed",
+            Why::StatusGood => "proof-status-good",
+            Why::Revoked => "proof-revoked",
+            Why::Suspended => "proof-suspended",
+            Why::Superseded => "proof-superseded",
+            Why::StatusStale => "proof-status-stale",
+            Why::StatusRange => "proof-status-range",
         }
     }
 
     /// The word this reason leads to.
     pub fn verdict(self) -> Verdict {
         match self {
-            Why::StatusUnknown => Verdict::Valid,
-            Why::NotAProof | Why::Malformed | Why::Forged | Why::UnknownIssuer | Why::UnknownKey => {
-                Verdict::Invalid
-            }
-            Why::DateUnproven | Why::Expired | Why::FromFuture | Why::NewerVersion | Why::IssuerRemoved => {
-                Verdict::CannotTell
-            }
+            Why::StatusUnknown | Why::StatusGood => Verdict::Valid,
+            Why::NotAProof
+            | Why::Malformed
+            | Why::Forged
+            | Why::UnknownIssuer
+            | Why::UnknownKey
+            | Why::Revoked
+            | Why::StatusRange => Verdict::Invalid,
+            Why::DateUnproven
+            | Why::Expired
+            | Why::FromFuture
+            | Why::NewerVersion
+            | Why::IssuerRemoved
+            | Why::Suspended
+            | Why::Superseded
+            | Why::StatusStale => Verdict::CannotTell,
         }
     }
 }
@@ -100,11 +130,13 @@ pub struct Verified {
     pub why: Why,
     /// What it states, when its signature verifies.
     pub claims: Option<Claims>,
+    /// What the issuer's newest list said, when there was one that can speak of this proof.
+    pub status: Option<Seen>,
 }
 
 impl Verified {
     fn no(why: Why) -> Self {
-        Self { why, claims: None }
+        Self { why, claims: None, status: None }
     }
 
     /// The word.
@@ -113,8 +145,19 @@ impl Verified {
     }
 }
 
-/// Checks the text of a proof against cards, at `now`.
+/// Checks the text of a proof against cards, at `now`, without status lists.
 pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
+    verify_with(text, trust, &StatusLists::default(), &StatusRules::default(), now)
+}
+
+/// As [`verify`], with the status lists that are at hand. A list is asked only when the signature holds.
+pub fn verify_with(
+    text: &str,
+    trust: &Members,
+    lists: &StatusLists,
+    rules: &StatusRules,
+    now: UnixTime,
+) -> Verified {
     let token = match unpack(text) {
         Ok(token) => token,
         Err(why) => return Verified::no(why),
@@ -144,7 +187,15 @@ pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
     };
     let why = judge_times(&claims, key.valid_at(claims.issued) && key.valid_at(now), now);
     let why = if member.removed_at.is_some() { Why::IssuerRemoved } else { why };
-    Verified { why, claims: Some(claims) }
+    let (why, status) = status::apply(&claims, why, lists, rules, now);
+    Verified { why, claims: Some(claims), status }
+}
+
+/// The claims of a proof that this node made itself: read, not verified.
+pub(super) fn claims_of(text: &str) -> Result<Claims, Why> {
+    let token = unpack(text)?;
+    let sign1 = Sign1::parse(&token, TOKEN_BYTES_MAX).map_err(|_| Why::Malformed)?;
+    read_claims(&sign1.payload)
 }
 
 fn judge_times(claims: &Claims, key_counts: bool, now: UnixTime) -> Why {
@@ -195,10 +246,16 @@ fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
         let subject: [u8; 16] = subject.try_into().map_err(|_| CborError::WrongType(2))?;
         let (expires, issued) = (UnixTime(f.int(4)?), UnixTime(f.int(6)?));
         let full_name = f.opt(CLAIM_IDENTITY).map(full_name).transpose()?;
-        Ok((issuer, subject, expires, issued, full_name, f.need(CLAIM_HOURS)?))
+        let status = f.opt(CLAIM_STATUS);
+        Ok((issuer, subject, expires, issued, full_name, status, f.need(CLAIM_HOURS)?))
     };
-    let (issuer, subject, expires, issued, full_name, hours) = read().map_err(malformed)?;
-    // A claim that this version does not know (a status reference) is not ignored.
+    let (issuer, subject, expires, issued, full_name, status, hours) = read().map_err(malformed)?;
+    let status = status.map(StatusRef::from_value).transpose().map_err(|error| match error {
+        StatusError::OtherMechanism => Why::NewerVersion,
+        StatusError::OutOfRange { .. } => Why::StatusRange,
+        _ => Why::Malformed,
+    })?;
+    // A claim that this version does not know is not ignored.
     f.finish().map_err(|_| Why::NewerVersion)?;
     let mut hours = Fields::open(hours).map_err(malformed)?;
     if hours.uint(1).map_err(malformed)? != 1 {
@@ -218,7 +275,20 @@ fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
     };
     let (amount, days, epoch, recorders, number, trial) = read().map_err(malformed)?;
     refuse_critical(hours)?;
-    Ok(Claims { issuer, subject, issued, expires, full_name, amount, days, epoch, recorders, number, trial })
+    Ok(Claims {
+        issuer,
+        subject,
+        issued,
+        expires,
+        full_name,
+        amount,
+        days,
+        epoch,
+        recorders,
+        number,
+        trial,
+        status,
+    })
 }
 
 /// Keys below 24 that this version does not know are critical; 24 and above may be ignored.
@@ -306,6 +376,7 @@ mod tests {
             recorders: vec![(NodeName::parse("kunming").unwrap(), None)],
             number: None,
             trial: false,
+            status: None,
         }
     }
 

@@ -14,6 +14,10 @@ use yunling_protocol::pairing::Half;
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{self, CWT, PREFIX, TEXT_CHARS_MAX, Verified};
 use yunling_protocol::statement::{Body, STATEMENT_BYTES_MAX, Statement, id_of, typ_word};
+use yunling_protocol::status::foreign::FOREIGN_BYTES_MAX;
+use yunling_protocol::status::token::TOKEN_BYTES_MAX;
+use yunling_protocol::status::{self, ForeignToken, StatusToken};
+use yunling_protocol::trust_pack::{PACK_BYTES_MAX, TrustPack};
 
 use super::wrap::{NOW, key, map, payload, signer, trust, wrapped};
 
@@ -127,7 +131,7 @@ fn check_proof(text: &str) {
     // Claims that a newer version added may be left out; all that was understood comes back.
     let again = signed(proof::issue(&signer(Role::Proof), claims));
     let read_again = proof::verify(&again, trust(), NOW);
-    let expected = Verified { why: read.why, claims: read.claims.clone() };
+    let expected = Verified { why: read.why, claims: read.claims.clone(), status: None };
     assert_eq!(read_again, expected, "what is read is what is written");
 }
 
@@ -148,6 +152,7 @@ pub(super) fn frame(bytes: &[u8]) {
                     assert_eq!((&half.by, &half.with), (&card.card.name, &card.card.name));
                 }
             }
+            Frame::Status(_) => {}
         }
     }
     if let Ok(answer) = Answer::decode(bytes) {
@@ -156,6 +161,55 @@ pub(super) fn frame(bytes: &[u8]) {
         if let Answer::Hello(hello) = &answer {
             card(&hello.card);
         }
+        if let Answer::Status(told) = &answer {
+            told.tokens.iter().for_each(|token| status_list(token));
+        }
+    }
+}
+
+/// Bytes as a status list token of ours and of others, and as claims that the known node signed.
+pub(super) fn status_list(bytes: &[u8]) {
+    if let Ok(token) = ForeignToken::parse(bytes) {
+        assert!(bytes.len() <= FOREIGN_BYTES_MAX, "a foreign list of {} bytes was taken", bytes.len());
+        assert!(token.list.number(token.list.len()).is_err(), "a list ends");
+    }
+    read_status_list(bytes);
+    if map(bytes).is_some() {
+        let typ = Typ::Text(status::TYP.to_owned());
+        let token = signed(sign1(&signer(Role::Status), &typ, &[], bytes));
+        if let Some(read) = read_status_list(&token) {
+            let key = key(Role::Status);
+            assert!(read.verify([&key]).is_ok(), "a list that was read and signed verifies");
+        }
+    }
+}
+
+fn read_status_list(bytes: &[u8]) -> Option<StatusToken> {
+    let read = StatusToken::parse(bytes).ok()?;
+    assert!(bytes.len() <= TOKEN_BYTES_MAX, "a list of {} bytes was taken", bytes.len());
+    assert_eq!(read.bytes(), bytes, "the bytes are kept");
+    assert_eq!(read.list().len(), u64::from(status::ENTRIES), "our lists have one length");
+    // The zlib stream of others may be another one; the list in it is the same.
+    let again = signed(status::token::sign(&signer(Role::Status), &read.heading, read.list()));
+    let again = StatusToken::parse(&again).unwrap_or_else(|e| panic!("a list made here is read: {e}"));
+    assert_eq!(
+        (&again.heading, again.list()),
+        (&read.heading, read.list()),
+        "what is read is what is written"
+    );
+    Some(read)
+}
+
+/// Bytes as a trust pack.
+pub(super) fn trust_pack(bytes: &[u8]) {
+    let Ok(pack) = TrustPack::decode(bytes) else { return };
+    assert!(bytes.len() <= PACK_BYTES_MAX, "a pack of {} bytes was taken", bytes.len());
+    assert_eq!(pack.encode(), bytes, "what is read is what is written");
+    for token in pack.tokens().flatten() {
+        read_status_list(token.bytes());
+    }
+    for read in pack.signed_cards().flatten() {
+        check_card(&read);
     }
 }
 
