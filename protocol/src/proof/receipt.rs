@@ -23,11 +23,12 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-pub use text::{TextError, of_tlog_proof, to_tlog_proof};
+pub use text::{TextError, log_line, of_tlog_proof, to_tlog_proof};
 pub use trust::{LogTrust, Logged, judge};
 
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::cose::{self, CoseError, Sign1};
+use crate::id::StatementId;
 use crate::key::{ALG_ED25519, ALG_EDDSA, KeyEntry, KeyId, SignError, Signer};
 use crate::log::checkpoint::{Checkpoint, Origin};
 use crate::log::cosignature::COSIGNATURE_BYTES;
@@ -35,7 +36,6 @@ use crate::log::entry::Entry;
 use crate::log::merkle::{self, Hash, MerkleError, PATH_HASHES_MAX};
 use crate::log::policy::WITNESSES_MAX;
 use crate::name::node_name;
-use crate::id::StatementId;
 
 /// Unprotected header of receipts (RFC 9942).
 pub const HEADER_RECEIPTS: i64 = 394;

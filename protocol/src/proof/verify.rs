@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use data_encoding::BASE64URL_NOPAD;
 
+use super::receipt::{self, LogTrust, Logged, Receipt};
 use super::status::{self, StatusRules};
 use super::{
     Amount, CLAIM_HOURS, CLAIM_IDENTITY, CWT, Claims, NAME_BYTES_MAX, PREFIX, RECORDERS_MAX, TEXT_CHARS_MAX,
@@ -17,8 +18,7 @@ use crate::day::{Day, UnixTime};
 use crate::key::Role;
 use crate::member::Members;
 use crate::minutes::Minutes;
-use crate::name::NODE_NAME_BYTES_MAX;
-use crate::name::node_name;
+use crate::name::{NODE_NAME_BYTES_MAX, NodeName, node_name};
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 use crate::status::lists::Seen;
 use crate::status::{CLAIM_STATUS, StatusError, StatusLists, StatusRef};
@@ -74,6 +74,14 @@ pub enum Why {
     StatusStale,
     /// It names a place that the issuer's list does not have.
     StatusRange,
+    /// A receipt in it does not hold: it is never ignored.
+    ReceiptBad,
+    /// A receipt is signed by a log key that this verifier does not know of the issuer.
+    ReceiptUnknownKey,
+    /// Logged, but fewer witnesses than the quorum have seen the checkpoint.
+    NotWitnessed,
+    /// No receipt, where this verifier wants one.
+    NotLogged,
 }
 
 impl Why {
@@ -97,6 +105,10 @@ impl Why {
             Why::Superseded => "proof-superseded",
             Why::StatusStale => "proof-status-stale",
             Why::StatusRange => "proof-status-range",
+            Why::ReceiptBad => "proof-receipt-bad",
+            Why::ReceiptUnknownKey => "proof-receipt-unknown-key",
+            Why::NotWitnessed => "proof-not-witnessed",
+            Why::NotLogged => "proof-not-logged",
         }
     }
 
@@ -110,7 +122,8 @@ impl Why {
             | Why::UnknownIssuer
             | Why::UnknownKey
             | Why::Revoked
-            | Why::StatusRange => Verdict::Invalid,
+            | Why::StatusRange
+            | Why::ReceiptBad => Verdict::Invalid,
             Why::DateUnproven
             | Why::Expired
             | Why::FromFuture
@@ -118,7 +131,10 @@ impl Why {
             | Why::IssuerRemoved
             | Why::Suspended
             | Why::Superseded
-            | Why::StatusStale => Verdict::CannotTell,
+            | Why::StatusStale
+            | Why::ReceiptUnknownKey
+            | Why::NotWitnessed
+            | Why::NotLogged => Verdict::CannotTell,
         }
     }
 }
@@ -132,11 +148,13 @@ pub struct Verified {
     pub claims: Option<Claims>,
     /// What the issuer's newest list said, when there was one that can speak of this proof.
     pub status: Option<Seen>,
+    /// The checkpoint of the issuer's log that includes it, when it has a receipt that holds.
+    pub logged: Option<Logged>,
 }
 
 impl Verified {
     fn no(why: Why) -> Self {
-        Self { why, claims: None, status: None }
+        Self { why, claims: None, status: None, logged: None }
     }
 
     /// The word.
@@ -158,24 +176,29 @@ pub fn verify_with(
     rules: &StatusRules,
     now: UnixTime,
 ) -> Verified {
-    let token = match unpack(text) {
-        Ok(token) => token,
-        Err(why) => return Verified::no(why),
+    let keys = |node: &NodeName| {
+        let keys = trust.get(node).into_iter().flat_map(|member| member.card.card.keys_of(Role::Log));
+        keys.cloned().collect()
     };
-    let sign1 = match Sign1::parse(&token, TOKEN_BYTES_MAX) {
-        Ok(sign1) => sign1,
-        Err(CoseError::Cbor(CborError::TooLarge { .. })) => return Verified::no(Why::NotAProof),
-        Err(_) => return Verified::no(Why::Malformed),
-    };
-    if sign1.typ != Some(Typ::Number(CWT)) {
-        return Verified::no(Why::Malformed);
-    }
-    if !sign1.unprotected.is_empty() {
-        // A receipt (P2) must never be ignored: this version cannot check it.
-        return Verified::no(Why::NewerVersion);
-    }
-    let claims = match read_claims(&sign1.payload) {
-        Ok(claims) => claims,
+    let logs = LogTrust { keys: &keys, quorum: &|_| None, required: false };
+    verify_logged(text, trust, lists, rules, &logs, now)
+}
+
+/// As [`verify_with`], with what is known of logs and their witnesses.
+pub fn verify_logged(
+    text: &str,
+    trust: &Members,
+    lists: &StatusLists,
+    rules: &StatusRules,
+    logs: &LogTrust<'_>,
+    now: UnixTime,
+) -> Verified {
+    let read = token_of(text).and_then(|sign1| {
+        let (receipts, claims) = (receipts_of(&sign1)?, read_claims(&sign1.payload)?);
+        Ok((sign1, receipts, claims))
+    });
+    let (sign1, receipts, claims) = match read {
+        Ok(read) => read,
         Err(why) => return Verified::no(why),
     };
     let Some(member) = trust.get(&claims.issuer) else { return Verified::no(Why::UnknownIssuer) };
@@ -185,17 +208,38 @@ pub fn verify_with(
         Err(CoseError::NoKey) => return Verified::no(Why::UnknownKey),
         Err(_) => return Verified::no(Why::Forged),
     };
-    let why = judge_times(&claims, key.valid_at(claims.issued) && key.valid_at(now), now);
+    let logged = match receipt::judge(&receipts, receipt::logged_id(&sign1), &claims.issuer, logs, now) {
+        Ok(logged) => logged,
+        Err(why) => return Verified::no(why),
+    };
+    // A signature's time is the quorum's (DESIGN §4); without one only a key that still counts does.
+    let key_counts = match logged.as_ref().and_then(Logged::time) {
+        Some(witnessed) => key.valid_at(witnessed),
+        None => key.valid_at(claims.issued) && key.valid_at(now),
+    };
+    let why = judge_times(&claims, key_counts, now);
     let why = if member.removed_at.is_some() { Why::IssuerRemoved } else { why };
     let (why, status) = status::apply(&claims, why, lists, rules, now);
-    Verified { why, claims: Some(claims), status }
+    Verified { why, claims: Some(claims), status, logged }
+}
+
+/// The token in a proof's text; its signature is not checked.
+pub(super) fn token_of(text: &str) -> Result<Sign1, Why> {
+    let sign1 = Sign1::parse(&unpack(text)?, TOKEN_BYTES_MAX).map_err(|error| match error {
+        CoseError::Cbor(CborError::TooLarge { .. }) => Why::NotAProof,
+        _ => Why::Malformed,
+    })?;
+    if sign1.typ == Some(Typ::Number(CWT)) { Ok(sign1) } else { Err(Why::Malformed) }
+}
+
+/// Its receipts; an unprotected header with anything else is of a newer version.
+pub(super) fn receipts_of(sign1: &Sign1) -> Result<Vec<Receipt>, Why> {
+    receipt::receipts_of(sign1).ok_or(Why::NewerVersion)?.map_err(|_| Why::ReceiptBad)
 }
 
 /// The claims of a proof that this node made itself: read, not verified.
 pub(super) fn claims_of(text: &str) -> Result<Claims, Why> {
-    let token = unpack(text)?;
-    let sign1 = Sign1::parse(&token, TOKEN_BYTES_MAX).map_err(|_| Why::Malformed)?;
-    read_claims(&sign1.payload)
+    read_claims(&token_of(text)?.payload)
 }
 
 fn judge_times(claims: &Claims, key_counts: bool, now: UnixTime) -> Why {

@@ -113,7 +113,7 @@ fn parse_extra(extra: &[u8]) -> Result<(Vec<u8>, [u8; 64]), CborError> {
 }
 
 /// The log's own line on a checkpoint, out of its note.
-pub(super) fn log_line(note: &Note, origin: &str, public: &[u8; 32]) -> Option<NoteSignature> {
+pub fn log_line(note: &Note, origin: &str, public: &[u8; 32]) -> Option<NoteSignature> {
     let hash = key_hash(origin, KeyType::Ed25519 as u8, public);
     note.signatures.iter().find(|line| line.name == origin && line.key_hash == hash).cloned()
 }
