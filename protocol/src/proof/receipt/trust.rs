@@ -27,9 +27,10 @@ pub struct LogTrust<'a> {
 pub struct Logged {
     /// The log.
     pub origin: Origin,
-    /// Entries under the checkpoint: "valid as of checkpoint N".
+    /// Entries under the checkpoint: "valid as of checkpoint N". Bound by the cosignatures alone (the
+    /// log's receipt signature covers the root): where nobody witnessed, it is a claim.
     pub size: u64,
-    /// Index of its entry.
+    /// Index of its entry, as far as the path binds it.
     pub index: u64,
     /// Who saw the checkpoint and when; `None` where no quorum is known.
     pub witnessed: Option<Witnessed>,
