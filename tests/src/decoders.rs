@@ -6,6 +6,7 @@
 //! the same functions. This is the one place of the tests' library that links our other crates.
 
 mod files;
+mod logs;
 mod objects;
 mod rows;
 mod texts;
@@ -42,6 +43,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("backup", files::backup),
     ("status-list", objects::status_list),
     ("trust-pack", objects::trust_pack),
+    ("log", logs::log),
 ];
 
 /// Most bytes a decoder may hold at once for an input of `len` bytes.

@@ -127,11 +127,19 @@ pub(super) fn proof(bytes: &[u8]) {
 fn check_proof(text: &str) {
     let read = proof::verify(text, trust(), NOW);
     let Some(claims) = &read.claims else { return };
+    if let Ok(receipts) = proof::receipts_of(text)
+        && let Ok(again) = proof::with_receipts(text, &receipts)
+    {
+        // Packed or not, the receipts that were read are those that are written.
+        assert_eq!(proof::receipts_of(&again).as_ref(), Ok(&receipts), "receipts");
+        assert_eq!(proof::logged_id(&again), proof::logged_id(text), "the id in the log");
+        assert_eq!(read.logged.is_some(), !receipts.is_empty(), "a receipt is never ignored");
+    }
     assert!(text.trim().len() <= TEXT_CHARS_MAX, "a proof of {} characters was taken", text.len());
     // Claims that a newer version added may be left out; all that was understood comes back.
     let again = signed(proof::issue(&signer(Role::Proof), claims));
     let read_again = proof::verify(&again, trust(), NOW);
-    let expected = Verified { why: read.why, claims: read.claims.clone(), status: None };
+    let expected = Verified { why: read.why, claims: read.claims.clone(), status: None, logged: None };
     assert_eq!(read_again, expected, "what is read is what is written");
 }
 
