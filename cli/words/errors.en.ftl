@@ -287,6 +287,10 @@ error-proof-expired = The proof expired on { $expires }. Ask for a fresh one
 error-proof-from-future = The proof is dated in the future, { $issued }. Compare this machine's clock
     .bare = The proof is dated in the future. Compare this machine's clock
 error-proof-newer-version = The proof was made by a newer version and holds what this one does not know. Upgrade and verify again
+error-proof-receipt-bad = The log receipt in the proof does not hold: changed or forged. Do not accept it, ask for the original
+error-proof-receipt-unknown-key = The log receipt is signed by a key that the issuer's card does not have. Ask for the issuer's new card and verify again
+error-proof-not-witnessed = It stands in the issuer's log, but too few witnesses have cosigned. Ask for a fresh copy later, or ask the issuer
+error-proof-not-logged = The proof has no log receipt, and one is wanted here. Ask the issuer for the proof with its receipt
 error-proof-issuer-removed = Peering with the issuer { $issuer } has ended. Ask its superior or the present custodian
     .bare = Peering with the issuer has ended. Ask its superior or the present custodian
 

@@ -287,6 +287,10 @@ error-proof-expired = 证明已于 { $expires } 过期。请申请新的证明
 error-proof-from-future = 签发日期 { $issued } 在将来。请核对本机时钟
     .bare = 签发日期在将来。请核对本机时钟
 error-proof-newer-version = 证明由更新的版本出具，含有本版本不认识的内容。请升级后再验
+error-proof-receipt-bad = 证明所附的日志回执不成立：被改动或伪造。不要接受，请索取原件
+error-proof-receipt-unknown-key = 日志回执由所给名片中没有的密钥签名。请索取签发节点的新名片后再验
+error-proof-not-witnessed = 已写入签发节点的日志，但见证节点的联署不足。请稍后再取一份，或向签发节点查询
+error-proof-not-logged = 证明没有日志回执，而此处要求有。请向签发节点索取带回执的证明
 error-proof-issuer-removed = 与签发节点 { $issuer } 的对等关系已结束。请向其上级或现归属节点查询
     .bare = 与签发节点的对等关系已结束。请向其上级或现归属节点查询
 

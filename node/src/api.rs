@@ -24,6 +24,7 @@ use crate::person::Person;
 use crate::service::courier;
 use crate::service::refusal::shown;
 use crate::service::transfers::{Step, node_name, view};
+use crate::service::trust_pack;
 use crate::service::volunteers::{CONSENT_BASIS, LIST_MAX, consent_to_record};
 use crate::service::{Node, Refusal};
 
@@ -178,6 +179,25 @@ fn courier_routes() -> Router<Arc<Node>> {
         .route("/api/v1/courier/import", post(import_courier).layer(file))
 }
 
+async fn export_trust_pack(State(node): Shared) -> Response {
+    respond(node.export_trust_pack().await)
+}
+
+async fn ask_about_proof(State(node): Shared, axum::Json(request): axum::Json<Value>) -> Response {
+    respond(node.ask_about_proof(request).await)
+}
+
+fn proof_routes() -> Router<Arc<Node>> {
+    let pack = DefaultBodyLimit::max(trust_pack::BODY_BYTES_MAX);
+    Router::new()
+        .route("/api/v1/proof/issue", act!(|n, r| n.issue_proof(&r)))
+        .route("/api/v1/proof/list", act!(|n, r| n.proofs(&r)))
+        .route("/api/v1/proof/revoke", act!(|n, r| n.revoke_proof(&r)))
+        .route("/api/v1/proof/ask", post(ask_about_proof))
+        .route("/api/v1/trust-pack/export", post(export_trust_pack))
+        .route("/api/v1/trust-pack/import", act!(|n, r: Value| n.import_trust_pack(&r)).layer(pack))
+}
+
 async fn doctor(State(node): Shared) -> Response {
     respond(node.doctor().await.and_then(to_json))
 }
@@ -254,10 +274,10 @@ fn routes() -> Router<Arc<Node>> {
         .route("/api/v1/backup/create", act!(|n, r| n.create_backup(&r)))
         .route("/api/v1/recovery/show", act!(|n, _: Value| n.recovery()))
         .route("/api/v1/recovery/lift", act!(|n, r| n.lift_fence(&r)))
-        .route("/api/v1/proof/issue", act!(|n, r| n.issue_proof(&r)))
         .route("/api/v1/audit", post(audit))
         .route("/api/v1/evidence/list", act!(|n, _: Value| evidence_list(n)))
         .route("/api/v1/evidence/export", act!(|n, r: Value| evidence_export(n, text(&r, "id")?)))
+        .merge(proof_routes())
         .merge(peer_routes())
         .merge(courier_routes())
         .merge(transfer_routes())

@@ -230,6 +230,7 @@ fn verify_p1(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         recorders: vec![],
         number: None,
         trial: true,
+        status: None,
     };
     let text = proof::issue(&bench.proof_signer, &claims)
         .map_err(|e| Refusal::new("sign-device").with("cause", e))?;

@@ -13,7 +13,9 @@ use yunling_protocol::division::DivisionCode;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::policy::Policy;
+use yunling_protocol::proof::live::NAMELESS_BASE;
 use yunling_protocol::statement::Grade;
+use yunling_protocol::status::schedule;
 
 use crate::net::limits::RELAYS_MAX;
 use crate::net::relay_address;
@@ -34,6 +36,10 @@ pub const PORT_PAGES: u16 = 7443;
 
 /// Most nodes witnessed: a province has some dozens, and each costs a signature a minute.
 const WITNESSED_MAX: usize = 64;
+
+/// Longest beginning of a list's address: with the number behind it a printed proof stays within 250
+/// bytes (PROOFS §4.1).
+const LIST_BASE_BYTES_MAX: usize = 27;
 
 /// The file.
 #[derive(Debug, Clone, Deserialize)]
@@ -62,6 +68,9 @@ pub struct Config {
     /// Whose checkpoints this node cosigns.
     #[serde(default)]
     pub witness: WitnessSection,
+    /// Proofs and their status lists.
+    #[serde(default)]
+    pub proof: ProofSection,
     /// What deliveries are accepted, per peer name; `default` for the others.
     #[serde(default)]
     pub policy: BTreeMap<String, PolicySection>,
@@ -214,6 +223,44 @@ pub struct WitnessSection {
     pub peers: Vec<String>,
 }
 
+/// `[proof]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProofSection {
+    /// Beginning of the address of the status lists; empty: none that a browser could open.
+    pub list_url: String,
+    /// Hours of the day, China time, at which lists are made.
+    pub list_hours: Vec<u32>,
+}
+
+impl Default for ProofSection {
+    fn default() -> Self {
+        Self { list_url: String::new(), list_hours: schedule::HOURS.to_vec() }
+    }
+}
+
+impl ProofSection {
+    /// Beginning of the URI of new lists.
+    pub fn list_base(&self) -> &str {
+        if self.list_url.is_empty() { NAMELESS_BASE } else { &self.list_url }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let url = &self.list_url;
+        let web = (url.starts_with("https://") || url.starts_with("http://")) && url.ends_with('/');
+        let plain = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
+        if !url.is_empty() && !(web && plain && url.len() <= LIST_BASE_BYTES_MAX) {
+            let expected = "an address that begins with https:// and ends with /, of at most 27 characters";
+            return Err(value("proof.list_url", url, expected));
+        }
+        let hours = &self.list_hours;
+        if hours.is_empty() || hours.len() > schedule::HOURS_MAX || hours.iter().any(|h| *h > 23) {
+            return Err(value("proof.list_hours", &format!("{hours:?}"), "a list of hours from 0 to 23"));
+        }
+        Ok(())
+    }
+}
+
 /// `[policy.NAME]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -305,6 +352,7 @@ impl Config {
         config.relays()?;
         config.pages()?;
         config.witnessed()?;
+        config.proof.check()?;
         Ok(config)
     }
 
@@ -417,6 +465,19 @@ mod tests {
         let config = Config::load(home.path()).unwrap();
         assert_eq!(config.node.title_zh, "昆明市");
         assert_eq!(config.policies().unwrap().0, Policy::default());
+        for (line, right) in [
+            ("list_url = \"https://vol.yn.cn/532900/s/\"", true),
+            ("list_url = \"https://vol.yn.cn/532900/s\"", false),
+            ("list_url = \"https://vol.yn.cn/532900/list/\"", false),
+            ("list_url = \"vol.yn.cn/s/\"", false),
+        ] {
+            let with = text.replace("\nlist_url = \"\"", &format!("\n{line}"));
+            assert_eq!(Config::parse(PathBuf::new(), &with).is_ok(), right, "{line}");
+        }
+        for (hours, right) in [("[4]", true), ("[]", false), ("[24]", false)] {
+            let with = text.replace("[0, 6, 12, 18]", hours);
+            assert_eq!(Config::parse(PathBuf::new(), &with).is_ok(), right, "{hours}");
+        }
         let late = text.replace("hour = 3", "hour = 24");
         std::fs::write(home.path().join(CONFIG_FILE), late).unwrap();
         assert_eq!(Config::load(home.path()).unwrap_err().code(), "config-value");

@@ -22,7 +22,9 @@ pub mod records;
 pub mod recovery;
 mod refill;
 pub mod refusal;
+pub mod status;
 pub mod transfers;
+pub mod trust_pack;
 pub mod volunteers;
 mod waiting;
 pub mod witness;
@@ -42,6 +44,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, Decision, Office};
 use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
+use yunling_protocol::proof::rows;
 use yunling_protocol::recovery::fence::{Fence, decode_life, encode_life, life_key};
 use yunling_protocol::store::{Batch, CommitError, Expect, Item, Key, Put, Read, Store, StoreError, Table};
 
@@ -89,6 +92,9 @@ pub struct Node {
     /// Held while a checkpoint is judged: reading, deciding and storing are one step.
     witnessing: Mutex<()>,
     rounds: Mutex<witness::Rounds>,
+    /// A status list may be due.
+    pub(crate) status_wake: Notify,
+    pub(crate) status_asked: Mutex<status::Asked>,
     pub(crate) net: std::sync::OnceLock<Net>,
 }
 
@@ -151,6 +157,8 @@ impl Node {
             log_wake: Notify::new(),
             witnessing: Mutex::default(),
             rounds: Mutex::default(),
+            status_wake: Notify::new(),
+            status_asked: Mutex::default(),
             net: std::sync::OnceLock::new(),
         };
         waiting::seal_all(&node)?;
@@ -270,9 +278,14 @@ impl Node {
             return Ok(());
         }
         let (batch, to_log) = log::with_entries(self, batch);
+        // A proof that a statement withdrew is to be shown so at once, whichever act it came with.
+        let withdraws = batch.put.iter().any(|put| rows::is_urgent(put.key()));
         self.store.commit(waiting::at_rest(&self.vault, batch))?;
         if to_log {
             self.log_wake.notify_one();
+        }
+        if withdraws {
+            self.status_wake.notify_one();
         }
         Ok(())
     }

@@ -164,6 +164,23 @@ pub fn sig_structure(protected: &[u8], aad: &[u8], payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The tagged COSE_Sign1 of these parts: the only bytes they have in our encoding.
+pub fn assemble(
+    protected: &[u8],
+    unprotected: &BTreeMap<Value, Value>,
+    payload: &[u8],
+    signature: &[u8; 64],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(protected.len() + payload.len() + 80);
+    cbor::put_head(&mut out, 6, 18);
+    cbor::put_head(&mut out, 4, 4);
+    cbor::put_bytes(&mut out, protected);
+    out.extend_from_slice(&cbor::encode(&Value::Map(unprotected.clone())));
+    cbor::put_bytes(&mut out, payload);
+    cbor::put_bytes(&mut out, signature);
+    out
+}
+
 /// Signs `payload` and returns the tagged COSE_Sign1 with an empty unprotected map.
 pub fn sign1(signer: &dyn Signer, typ: &Typ, aad: &[u8], payload: &[u8]) -> Result<Vec<u8>, SignError> {
     sign1_with_alg(signer, signer.alg(), typ, aad, payload)
@@ -190,12 +207,5 @@ pub fn sign1_with_alg(
         Typ::Number(n) => cbor::put_head(&mut protected, 0, *n),
     }
     let signature = signer.sign(&sig_structure(&protected, aad, payload))?;
-    let mut out = Vec::with_capacity(protected.len() + payload.len() + 80);
-    cbor::put_head(&mut out, 6, 18);
-    cbor::put_head(&mut out, 4, 4);
-    cbor::put_bytes(&mut out, &protected);
-    cbor::put_head(&mut out, 5, 0);
-    cbor::put_bytes(&mut out, payload);
-    cbor::put_bytes(&mut out, &signature);
-    Ok(out)
+    Ok(assemble(&protected, &BTreeMap::new(), payload, &signature))
 }

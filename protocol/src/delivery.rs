@@ -14,6 +14,7 @@ use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, OutboxKind};
 use crate::policy::{Already, Verdict};
+use crate::proof::live;
 use crate::recovery::{learn, rebuild};
 use crate::register::custodian_key;
 use crate::statement::{Attestation, Body, Correction, Outcome, Receipt, Statement};
@@ -91,7 +92,7 @@ pub fn receive(
         _ => Verdict::Accept,
     };
     match verdict {
-        Verdict::Accept => accept(office, fresh, appender, &statement),
+        Verdict::Accept => accept(office, books, fresh, appender, &statement),
         Verdict::Hold(reason) => hold(office, books, fresh, &dossier, &statement, reason),
         Verdict::Refuse(reason) => {
             receipt(office, fresh, Batch::default(), &dossier, &statement, Outcome::Refused, Some(reason))
@@ -166,6 +167,7 @@ fn judge(
 
 fn accept(
     office: &Office<'_>,
+    books: &dyn Books,
     fresh: &mut Fresh,
     mut appender: Appender<'_>,
     statement: &Statement,
@@ -180,6 +182,7 @@ fn accept(
         return receipt(office, fresh, Batch::default(), &dossier, statement, outcome, Some(error.code()));
     }
     let (mut batch, dossier) = appender.finish();
+    live::recheck(office, books, &dossier, &mut batch)?;
     batch.put.push(Put::Delete(office::held_key(dossier.id(), statement.id)));
     receipt(office, fresh, batch, &dossier, statement, Outcome::Accepted, None)
 }
@@ -228,7 +231,8 @@ pub fn decide_held(
         office.members.verify(&bytes, office.now, office.trial).map_err(|e| DecideError::Rule(e.code()))?;
     let mut appender = crate::custody::giving::open(office, books, dossier)?;
     appender.append(&statement)?;
-    let (mut batch, _) = appender.finish();
+    let (mut batch, dossier) = appender.finish();
+    live::recheck(office, books, &dossier, &mut batch)?;
     // Another clerk may refuse it at the same time.
     batch.expect.push(Expect::Equals(key.clone(), bytes));
     batch.put.push(Put::Delete(key));

@@ -432,7 +432,13 @@ impl Dossier {
 
     /// Sums under `profile`.
     pub fn totals(&self, profile: &Profile) -> Totals {
-        totals::of(self, profile)
+        totals::of(self, profile, u64::MAX)
+    }
+
+    /// Sums over what stood in the chain when it had `length` statements, as it is known today: with
+    /// the corrections and voids that came since, without the hours that came since.
+    pub fn totals_within(&self, profile: &Profile, length: u64) -> Totals {
+        totals::of(self, profile, length)
     }
 }
 

@@ -34,5 +34,7 @@ pub mod recovery;
 pub mod register;
 pub mod roster;
 pub mod statement;
+pub mod status;
 pub mod store;
+pub mod trust_pack;
 pub mod uscc;

@@ -3,10 +3,12 @@
 //!
 //! Also the unsigned frames around them: [`Frame`] for a request, [`Answer`] for its reply.
 
+pub mod status;
 pub mod wire;
 
 use std::fmt;
 
+pub use status::{StatusAnswer, StatusAsk};
 pub use wire::{Answer, Frame, Hello, Pairing};
 
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};

@@ -1,23 +1,31 @@
-//! Proofs that a verifier checks offline (DESIGN §8, PROOFS §4): P1, the printed shape.
+//! Proofs that a verifier checks offline (DESIGN §8, PROOFS §4): P1, the printed shape, and P2, the
+//! same with a [`receipt`] of the issuer's log.
 //!
 //! A proof is a CWT in COSE_Sign1, Base45 with the prefix `YH1:`. It never carries an ID number or
 //! the dossier id. [`issue`] makes one from claims; [`verify`](verify::verify) answers with one
 //! word and its reason, never a bare tick.
 
+pub mod live;
+pub mod receipt;
+pub mod rows;
+mod status;
 pub mod verify;
 
 use data_encoding::BASE64URL_NOPAD;
 
-pub use verify::{Verdict, Verified, Why, verify};
+pub use receipt::{LogTrust, Logged, Receipt};
+pub use status::StatusRules;
+pub use verify::{Verdict, Verified, Why, verify, verify_logged, verify_with};
 
 use crate::base45;
 use crate::cbor::{self, MapBuilder, Value};
 use crate::cose::{self, Typ};
 use crate::day::{Day, UnixTime};
-use crate::id::DossierKey;
+use crate::id::{DossierKey, StatementId};
 use crate::key::{SignError, Signer};
 use crate::minutes::Minutes;
 use crate::name::NodeName;
+use crate::status::{CLAIM_STATUS, StatusRef};
 
 /// Prefix of the text form.
 pub const PREFIX: &str = "YH1:";
@@ -71,6 +79,8 @@ pub struct Claims {
     pub number: Option<String>,
     /// Made by a trial home.
     pub trial: bool,
+    /// Its place in a status list of the issuer; proofs made before there were lists have none.
+    pub status: Option<StatusRef>,
 }
 
 /// Pseudonym of the holder for a named audience (DESIGN §8): the same audience sees the same one.
@@ -90,6 +100,29 @@ pub fn issue(signer: &dyn Signer, claims: &Claims) -> Result<String, SignError> 
 pub fn issue_with_alg(signer: &dyn Signer, alg: i64, claims: &Claims) -> Result<String, SignError> {
     let token = cose::sign1_with_alg(signer, alg, &Typ::Number(CWT), &[], &payload(claims))?;
     Ok(format!("{PREFIX}{}", base45::encode(&token)))
+}
+
+/// The id under which a proof's text is logged (its entry is `[1, id]`), with or without receipts.
+pub fn logged_id(text: &str) -> Result<StatementId, Why> {
+    Ok(receipt::logged_id(&verify::token_of(text)?))
+}
+
+/// The proof's text with these receipts in place of any it has (P2), or with none (P1): the proof is
+/// not signed again.
+pub fn with_receipts(text: &str, receipts: &[Receipt]) -> Result<String, Why> {
+    let token = receipt::with_receipts(&verify::token_of(text)?, receipts);
+    let text = format!("{PREFIX}{}", base45::encode(&token));
+    if text.len() > TEXT_CHARS_MAX { Err(Why::NotAProof) } else { Ok(text) }
+}
+
+/// The receipts in a proof's text, read and **not verified**.
+pub fn receipts_of(text: &str) -> Result<Vec<Receipt>, Why> {
+    verify::receipts_of(&verify::token_of(text)?)
+}
+
+/// The claims in a proof's text, read and **not verified**: for proofs that this node keeps itself.
+pub fn claims_of(text: &str) -> Result<Claims, Why> {
+    verify::claims_of(text)
 }
 
 fn payload(claims: &Claims) -> Vec<u8> {
@@ -124,6 +157,7 @@ fn payload(claims: &Claims) -> Vec<u8> {
         .put(4, cbor::int(claims.expires.0))
         .put(6, cbor::int(claims.issued.0))
         .put_opt(CLAIM_IDENTITY, identity)
+        .put_opt(CLAIM_STATUS, claims.status.as_ref().map(StatusRef::to_value))
         .put(CLAIM_HOURS, hours.build());
     cbor::encode(&map.build())
 }

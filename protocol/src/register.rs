@@ -14,6 +14,7 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Office, Secrets, Vault};
 use crate::profile::Profile;
+use crate::proof::live;
 use crate::statement::{Attestation, Body, Consent, Correction, Statement, VoidStatement, When};
 use crate::store::{Batch, Key, Read, Table};
 
@@ -150,7 +151,9 @@ pub fn record(
     }
     let statement = office.state(fresh, dossier, &Body::Attestation(Box::new(attestation)))?;
     appender.append(&statement)?;
-    let (batch, dossier) = appender.finish();
+    let (mut batch, dossier) = appender.finish();
+    // An overlap counts once: one hour more can make the sum smaller.
+    live::recheck(office, books, &dossier, &mut batch)?;
     Ok(Made { batch, statement, flags, wake: false, dossier: Some(dossier) })
 }
 
@@ -271,7 +274,8 @@ fn change(
         Ok(mut appender) => {
             let statement = office.state(fresh, dossier, body)?;
             appender.append(&statement)?;
-            let (batch, dossier) = appender.finish();
+            let (mut batch, dossier) = appender.finish();
+            live::recheck(office, books, &dossier, &mut batch)?;
             Ok(Made { batch, statement, flags: vec![], wake: false, dossier: Some(dossier) })
         }
         Err(DecideError::Rule("dossier-moved" | "dossier-unknown")) => {

@@ -27,6 +27,8 @@ mod hostile;
 mod leaving;
 #[path = "exchange/moving.rs"]
 mod moving;
+#[path = "exchange/proofs.rs"]
+mod proofs;
 #[path = "exchange/restoring.rs"]
 mod restoring;
 #[path = "exchange/samples.rs"]

@@ -17,6 +17,8 @@ mod notes;
 mod policies;
 #[path = "vectors_log/proofs.rs"]
 mod proofs;
+#[path = "vectors_log/receipts.rs"]
+mod receipts;
 #[path = "vectors_log/tessera.rs"]
 mod tessera;
 #[path = "vectors_log/witness.rs"]

@@ -12,7 +12,7 @@ use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{self, DecideError, Decision, Office, OutboxEntry};
 use yunling_protocol::profile::YUNNAN;
-use yunling_protocol::proof::{self, Amount, Claims};
+use yunling_protocol::proof::{Amount, Claims, live};
 use yunling_protocol::recovery::fence::{self, Fence};
 use yunling_protocol::recovery::{self, LifeVerdict, learn, tell};
 use yunling_protocol::register::{self, Made};
@@ -146,8 +146,9 @@ impl World {
             }
             Act::Held(id, statement, take) => delivery::decide_held(office, node, *id, *statement, *take)?,
             Act::Prove(id) => {
-                then.proof = Some(prove(node, office, *id)?);
-                Batch::default()
+                let (batch, proof) = prove(node, office, *id)?;
+                then.proof = Some(proof);
+                batch
             }
             Act::Peer(peer, accept) => {
                 Node::peer_batch(&self.nodes[*peer].name, (!accept).then_some(office.now))
@@ -365,7 +366,11 @@ fn refusal(answer: &Answer, id: StatementId) -> Option<StatementId> {
 }
 
 /// A proof of everything counted, as the node makes one.
-fn prove(node: &Node, office: &Office<'_>, id: DossierId) -> Result<(DossierId, String, u64), DecideError> {
+fn prove(
+    node: &Node,
+    office: &Office<'_>,
+    id: DossierId,
+) -> Result<(Batch, (DossierId, String, u64)), DecideError> {
     if !node.may_append(id) {
         return Err(DecideError::Rule("dossier-moved"));
     }
@@ -383,8 +388,10 @@ fn prove(node: &Node, office: &Office<'_>, id: DossierId) -> Result<(DossierId, 
         recorders: Vec::new(),
         number: None,
         trial: false,
+        status: None,
     };
     let key = signer(node.at, yunling_protocol::key::Role::Proof);
-    let text = proof::issue(&key, &claims)?;
-    Ok((id, text, totals.counted.0))
+    let (batch, issued) =
+        live::issue(office, node, &mut node.fresh(), &key, live::NAMELESS_BASE, id, claims)?;
+    Ok((batch, (id, issued.text, totals.counted.0)))
 }

@@ -7,8 +7,9 @@ use yunling_protocol::dossier::Custody;
 use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::ledger::{self, Books as _};
 use yunling_protocol::profile::YUNNAN;
-use yunling_protocol::proof;
+use yunling_protocol::proof::{self, live, rows};
 use yunling_protocol::recovery::learn::losses;
+use yunling_protocol::status::Status;
 use yunling_protocol::store::{Read as _, SCAN_ITEMS_MAX, Table};
 
 use crate::work::short;
@@ -213,7 +214,33 @@ impl World {
             }
             self.check_transfers(at)?;
         }
+        self.check_live_proofs()?;
         self.check_proofs()
+    }
+
+    /// A proof that its office still calls valid states what the record says, and the record is there.
+    fn check_live_proofs(&mut self) -> Result<(), Violation> {
+        let dossiers = self.model.borrow().dossiers.clone();
+        for node in &self.nodes {
+            for id in &dossiers {
+                for (_, record, _) in rows::records_of(node, *id).unwrap_or_default() {
+                    self.tally.withdrawn += u64::from(record.status != Status::Valid);
+                    if record.status != Status::Valid {
+                        continue;
+                    }
+                    let found = format!("{} of {} is still valid at {}", record.place, short(&id.0), node.at);
+                    let (Ok(Some(dossier)), Ok(claims)) = (node.dossier(*id, &YUNNAN), record.claims())
+                    else {
+                        return violated(PROOF_STANDS, format!("{found}, where the record is not"));
+                    };
+                    let here = *dossier.custody() == Custody::Open(node.name.clone());
+                    if !here || live::judge(&claims, record.length, &dossier, &YUNNAN) != Status::Valid {
+                        return violated(PROOF_STANDS, format!("{found}, held here: {here}"));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a dossier that nobody holds after restores is reported as lost where it was last

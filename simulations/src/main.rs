@@ -166,6 +166,7 @@ fn summary_table(summary: &Summary) -> Table {
         ("改投 redirects", t.redirects),
         ("更正与撤销 corrections and voids", t.changes),
         ("证明 proofs", t.proofs),
+        ("撤回或取代 withdrawn", t.withdrawn),
         ("多次恢复后停滞 stuck after several restores", t.stuck),
         ("恢复后投递无门 deliveries astray after a restore", t.astray),
         ("报告遗失 dossiers reported lost", t.lost),

@@ -92,6 +92,7 @@ impl Tally {
         self.acts += other.acts;
         self.changes += other.changes;
         self.proofs += other.proofs;
+        self.withdrawn += other.withdrawn;
         self.lost += other.lost;
         self.astray += other.astray;
         self.stuck += other.stuck;

@@ -74,6 +74,8 @@ pub struct Tally {
     pub changes: u64,
     /// Proofs looked at in the end.
     pub proofs: u64,
+    /// Proofs that their office withdrew or superseded.
+    pub withdrawn: u64,
     /// Deliveries that look for a dossier where a restore undid its move.
     pub astray: u64,
     /// Runs that did not come to rest after several restores.

@@ -16,6 +16,7 @@ use yunling_protocol::log::merkle::{
 use yunling_protocol::log::note::{KeyType, NoteKey};
 use yunling_protocol::log::tile::{self, Tile, TileKind};
 use yunling_protocol::log::{Checkpoint, Note};
+use yunling_protocol::proof::receipt::{Inclusion, Receipt};
 
 /// SplitMix64: cases are the same on every machine.
 struct Dice(u64);
@@ -410,6 +411,50 @@ fn tile_paths_and_growth() {
         assert_eq!(ours, oracle, "{old} {new}");
     }
     tally.finish("tile paths", &["a tile level over 7, which no tree has, or a width of 0"]);
+}
+
+/// RFC 9942 by an independent COSE crate, and by an independent tree: the log's signature in a receipt
+/// holds over the root that `ct-merkle` finds, with the labels that the RFC gives.
+#[test]
+fn a_receipt_is_one_of_rfc_9942() {
+    use coset::cbor::value::Value;
+    use coset::{CborSerializable as _, CoseSign1, Label, TaggedCborSerializable as _};
+    let log = SoftSigner::from_seed(&[5; 32]);
+    let mut oracle = ct_merkle::mem_backed_tree::MemoryBackedTree::<Sha256, Vec<u8>>::new();
+    let mut tree = MemoryTree::new();
+    for i in 0..100 {
+        oracle.push(entry(i));
+        tree.append_leaf(leaf_hash(&entry(i))).unwrap();
+    }
+    let head = Checkpoint::new("dali/1", 100, tree.frontier().root());
+    let path = inclusion_proof(&tree, 61, 100).unwrap();
+    let inclusion = Inclusion { head: &head, index: 61, path, cosignatures: vec![[1; 76]] };
+    let bytes = Receipt::make(&log, inclusion).unwrap().encode();
+    let read = CoseSign1::from_tagged_slice(&bytes).unwrap();
+    assert_eq!(read.payload, None);
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&log.public()).unwrap();
+    let check = |root: &[u8]| {
+        read.verify_detached_signature(root, &[], |signature, message| {
+            key.verify_strict(message, &ed25519_dalek::Signature::from_slice(signature).unwrap())
+        })
+    };
+    check(&oracle.root().as_bytes()[..]).unwrap();
+    assert!(check(&[0; 32]).is_err());
+    let find = |rest: &[(Label, Value)], label: i64| {
+        rest.iter().find(|(l, _)| *l == Label::Int(label)).map(|(_, value)| value.clone()).unwrap()
+    };
+    assert_eq!(find(&read.protected.header.rest, 395), Value::from(1));
+    let claims = vec![(Value::from(1), Value::from("dali"))];
+    assert_eq!(find(&read.protected.header.rest, 15), Value::Map(claims));
+    let Value::Map(proofs) = find(&read.unprotected.rest, 396) else { panic!("396") };
+    let [(label, Value::Array(inclusions))] = proofs.as_slice() else { panic!("one kind of proof") };
+    assert_eq!(*label, Value::from(-1));
+    let [Value::Bytes(proof)] = inclusions.as_slice() else { panic!("one proof") };
+    let Value::Array(parts) = Value::from_slice(proof).unwrap() else { panic!("an array") };
+    assert_eq!(parts[..2], [Value::from(100), Value::from(61)]);
+    let hashes: Vec<u8> =
+        parts[2].as_array().unwrap().iter().flat_map(|hash| hash.as_bytes().unwrap().clone()).collect();
+    assert_eq!(hashes, oracle.prove_inclusion(61).as_bytes());
 }
 
 /// Tiles that the crate reads from a tree of ours.

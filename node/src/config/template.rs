@@ -2,6 +2,7 @@
 
 use yunling_protocol::division::DivisionCode;
 use yunling_protocol::name::NodeName;
+use yunling_protocol::status::schedule;
 
 use super::{BackupSection, NetSection, PORT_NODE, PORT_PAGES, PagesSection};
 
@@ -12,6 +13,7 @@ pub fn template(name: &NodeName, division: DivisionCode, trial: bool) -> String 
     let net = NetSection::default();
     let backup = BackupSection::default();
     let pages = PagesSection::default().listen;
+    let list_hours = schedule::HOURS;
     let (backup_daily, backup_hour, backup_keep) = (backup.daily, backup.hour, backup.keep);
     let listen = net.listen.iter().map(|a| format!("  \"{a}\",")).collect::<Vec<_>>().join("\n");
     format!(
@@ -84,6 +86,17 @@ listen = "{pages}"
 [witness]
 # 为这些节点见证：核对其日志检查点前后一致后签名。Nodes whose log checkpoints this node verifies and cosigns.
 peers = []
+
+[proof]
+# 证明状态列表的网址开头，以 / 结尾，最多 27 个字符；没有网站就留空，列表由对等节点和信任包带走。改动只影响以后的新列表。
+# Beginning of the web address of the status lists, at most 27 characters; empty without a web site: peers and trust packs
+# carry the lists. A change counts for lists that are opened later.
+# list_url = "https://vol.yn.cn/532900/s/"
+list_url = ""
+# 每天生成状态列表的钟点（北京时间）。转出的档案只在这些钟点之后显示为“已取代”，使人无法由时间推知去向；作废立即公布。
+# Hours at which status lists are made, China time. A record that moved shows as superseded only after one of them, so that
+# its time tells nobody where it went; a revocation shows at once.
+list_hours = {list_hours:?}
 
 [log]
 # plain 或 json；级别 error warn info debug trace

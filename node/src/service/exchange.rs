@@ -138,6 +138,10 @@ impl Node {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))
             }
+            Ok(Frame::Status(ask)) => match self.answer_status(&ask) {
+                Ok(answer) => Answer::Status(answer),
+                Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
+            },
         }
     }
 

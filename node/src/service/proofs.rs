@@ -12,14 +12,14 @@ use yunling_protocol::ledger;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{self, DecideError, Vault};
-use yunling_protocol::proof::{self, Amount, Claims};
-use yunling_protocol::statement::{Body, Statement, When};
-use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
+use yunling_protocol::proof::{self, Amount, Claims, PREFIX, live, rows};
+use yunling_protocol::statement::{Body, Statement, When, id_of};
+use yunling_protocol::store::{Read, Table, scan_all};
 
 use super::refusal::shown;
 use super::volunteers::custody_words;
 use super::{Node, Refusal};
-use crate::clock::random32;
+use crate::clock::{fresh, random32};
 
 /// Days a proof is valid when nothing is said: a school year's certificate is asked for yearly.
 const PROOF_DAYS: u64 = 365;
@@ -44,6 +44,19 @@ pub struct ProofRequest {
     /// Certificate number.
     pub number: Option<String>,
 }
+
+/// A proof to withdraw.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// Its code as `proof list` shows it, or its text.
+    pub proof: String,
+    /// Why; stays at this office.
+    pub reason: String,
+}
+
+/// Longest reason of a revocation, bytes.
+const REASON_BYTES_MAX: usize = yunling_protocol::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
 /// Reference to a volunteer.
 #[derive(Debug, Deserialize)]
@@ -92,15 +105,18 @@ impl Node {
             .keys
             .signer(Role::Proof)
             .ok_or_else(|| Refusal::new("key-file").with("path", "keys/proof.key"))?;
-        let text =
-            proof::issue(&signer, &claims).map_err(|e| Refusal::new("sign-device").with("cause", &e))?;
-        // Kept, so that a later void can be compared with what was proven; key: issue time, then text hash.
-        let hash = yunling_protocol::statement::id_of(text.as_bytes());
-        let key = Key::new(Table::Proof, [id.as_bytes(), hash.as_bytes()].concat());
-        let mut batch = Batch::default();
-        batch.expect.push(Expect::Absent(key.clone()));
-        batch.put.push(Put::Set(key, text.clone().into_bytes()));
-        self.commit(batch)?;
+        let base = self.home.config.proof.list_base();
+        let mut fresh = fresh();
+        let issued = self
+            .act(|office| live::issue(office, self, &mut fresh, &signer, base, id, claims.clone()))
+            .map_err(|e| {
+                let asked = request.at_least_minutes.map_or(totals.counted, Minutes).hours_text();
+                let e = e.about("asked", asked).about("hours", totals.counted).about("max", live::LIVE_MAX);
+                self.about_dossier(e, id)
+            })?;
+        // The first proof opens a list, which verifiers are to find.
+        self.status_wake.notify_one();
+        let text = issued.text;
         let minutes = match amount {
             Amount::AtLeast(m) | Amount::Exact(m) => m,
         };
@@ -109,6 +125,7 @@ impl Node {
             "proof": text, "minutes": minutes.0, "hours": minutes.hours_text(),
             "amount": if request.at_least_minutes.is_some() { "at-least" } else { "exact" },
             "expires": claims.expires.to_string(), "bytes": bytes, "chars": text.len(),
+            "code": issued.place.to_string(),
             "recorders": claims.recorders.iter().map(|(n, _)| n.to_string()).collect::<Vec<_>>(),
         }))
     }
@@ -176,7 +193,66 @@ impl Node {
             recorders,
             number: request.number.clone(),
             trial: self.home.config.node.trial,
+            status: None,
         })
+    }
+
+    /// The proofs issued of a dossier, newest first.
+    pub fn proofs(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
+        let id = self.find(&request.volunteer)?;
+        let now = self.home.clock.now();
+        let mut all = Vec::new();
+        for (_, record, _) in rows::records_of(self, id)? {
+            let claims =
+                record.claims().map_err(|_| Refusal::new("store-damaged").with("cause", "issued proof"))?;
+            let (kind, minutes) = match claims.amount {
+                Amount::AtLeast(minutes) => ("at-least", minutes),
+                Amount::Exact(minutes) => ("exact", minutes),
+            };
+            let over = record.expires <= now;
+            let state = if over && record.is_live(claims.issued) { "expired" } else { record.status.word() };
+            let view = json!({
+                "code": record.place.to_string(), "issued": claims.issued.to_string(),
+                "expires": record.expires.to_string(), "amount": kind, "minutes": minutes.0,
+                "hours": minutes.hours_text(), "status": state, "since": record.since.to_string(),
+                "reason": record.reason, "number": claims.number, "named": claims.full_name.is_some(),
+            });
+            all.push((std::cmp::Reverse((claims.issued, record.place)), view));
+        }
+        all.sort_by_key(|(key, _)| *key);
+        let proofs: Vec<Value> = all.into_iter().map(|(_, view)| view).collect();
+        Ok(json!({ "dossier": id.to_string(), "proofs": proofs }))
+    }
+
+    /// Withdraws a proof for ever; the list that says so is made at once.
+    pub fn revoke_proof(&self, request: &RevokeRequest) -> Result<Value, Refusal> {
+        let text = request.proof.trim();
+        let unknown = || Refusal::new("proof-not-ours").with("proof", shown(text));
+        let reason = request.reason.trim();
+        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+            return Err(Refusal::new("reason-length")
+                .with("bytes", reason.len())
+                .with("max", REASON_BYTES_MAX));
+        }
+        let owner = if text.starts_with(PREFIX) {
+            let claims = proof::claims_of(text).map_err(|why| Refusal::new(why.code()))?;
+            let place = claims.status.filter(|_| claims.issuer == self.home.name).ok_or_else(unknown)?;
+            let lists = rows::own_lists(self)?;
+            let list = lists.iter().find(|list| list.uri == place.uri).ok_or_else(unknown)?;
+            let place = rows::Place { list: list.number, index: place.index };
+            // The place alone is not the proof: a forged text may name any.
+            rows::owner_of(self, place)?.filter(|(_, hash)| *hash == id_of(text.as_bytes()))
+        } else {
+            rows::owner_of(self, rows::Place::parse(text).ok_or_else(unknown)?)?
+        };
+        let (dossier, hash) = owner.ok_or_else(unknown)?;
+        let record = self
+            .act(|office| live::revoke(office, self, dossier, hash, reason))
+            .map_err(|e| e.about("proof", shown(text)))?;
+        self.count("proofs_revoked");
+        Ok(json!({
+            "code": record.place.to_string(), "dossier": dossier.to_string(), "was": record.status.word(),
+        }))
     }
 
     /// A dossier with its sums and statements.

@@ -12,6 +12,7 @@ use crate::log::rows;
 use crate::message::{Answer, CODE_BYTES, Content, Message};
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Decision, Office, Vault};
+use crate::proof::live;
 use crate::statement::{Authorisation, Body, Consent, Seal};
 use crate::store::{Batch, Expect};
 
@@ -307,6 +308,9 @@ fn seal(
     let statement = office.state(fresh, transfer.dossier, &body)?;
     appender.append(&statement)?;
     batch.merge(appender.finish().0);
+    // In this batch or never: a proof that outlived the seal would speak for two offices. The list that
+    // says so is made at a fixed hour, so that nothing links the two.
+    live::supersede(office, books, transfer.dossier, batch)?;
     transfer.seal = Some(statement.id);
     Ok(statement.bytes().to_vec())
 }

@@ -48,11 +48,12 @@ pub struct Totals {
     pub star_review: bool,
 }
 
-pub(super) fn of(dossier: &Dossier, profile: &Profile) -> Totals {
+/// Sums over the hours that stand before place `end` of the chain, as corrected and voided by all of it.
+pub(super) fn of(dossier: &Dossier, profile: &Profile, end: u64) -> Totals {
     let mut t = Totals::default();
     let mut clock: Vec<(i64, i64, StatementId)> = Vec::new();
     let mut counted: Vec<(StatementId, u64)> = Vec::new();
-    for (id, hour) in dossier.hours() {
+    for (id, hour) in dossier.hours().iter().filter(|(_, hour)| hour.sequence < end) {
         if hour.void.is_some() {
             t.voided.0 += hour.minutes.0;
         } else if hour.repeat {

@@ -177,3 +177,6 @@ fn verify_one<'k>(key: &'k NoteKey, text: &str, signature: &[u8]) -> Option<Know
     };
     Some(KnownSignature { key, time })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Nothing in a frame is believed because of the connection: messages and receipts are signed.
 //! Every request is idempotent, so a timeout only means *unknown*.
 
+use super::status::{StatusAnswer, StatusAsk};
 use super::{Life, MESSAGE_BYTES_MAX};
 use crate::card::CARD_BYTES_MAX;
 use crate::cbor::{self, CborError, Value};
@@ -77,6 +78,8 @@ pub enum Frame {
     },
     /// A checkpoint to be witnessed: the body of `add-checkpoint` (`c2sp.org/tlog-witness`).
     AddCheckpoint(Vec<u8>),
+    /// Which status lists of a node do you have that I have not?
+    Status(StatusAsk),
 }
 
 /// An answer.
@@ -117,6 +120,8 @@ pub enum Answer {
         /// Cosignature lines, or the size known.
         body: Vec<u8>,
     },
+    /// Answer to a question about status lists.
+    Status(StatusAnswer),
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -133,7 +138,7 @@ fn unframe(bytes: &[u8], cap: usize) -> Result<(u64, std::vec::IntoIter<Value>),
     Ok((number, items))
 }
 
-fn take(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Value, CborError> {
+pub(super) fn take(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Value, CborError> {
     items.next().ok_or(CborError::Missing(index))
 }
 
@@ -204,6 +209,7 @@ impl Frame {
                 frame(5, vec![cbor::int(*generation), cbor::text(path.as_str())])
             }
             Frame::AddCheckpoint(body) => frame(8, vec![cbor::bytes(body.as_slice())]),
+            Frame::Status(ask) => frame(7, ask.items()),
         }
     }
 
@@ -230,6 +236,7 @@ impl Frame {
                 path: cbor::as_text(take(&mut items, 2)?, 2, SHORT_TEXT_BYTES_MAX)?,
             },
             8 => Frame::AddCheckpoint(take_bytes(&mut items, 1, CHECKPOINT_REQUEST_BYTES_MAX)?),
+            7 => Frame::Status(StatusAsk::take(&mut items)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -253,6 +260,7 @@ impl Answer {
             Answer::Witnessed { status, body } => {
                 frame(13, vec![cbor::int(*status), cbor::bytes(body.as_slice())])
             }
+            Answer::Status(answer) => frame(12, answer.items()),
         }
     }
 
@@ -278,6 +286,7 @@ impl Answer {
                 status: cbor::as_uint(&take(&mut items, 1)?, 1)?,
                 body: take_bytes(&mut items, 2, CHECKPOINT_REQUEST_BYTES_MAX)?,
             },
+            12 => Answer::Status(StatusAnswer::take(&mut items)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)

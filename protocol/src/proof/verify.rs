@@ -5,6 +5,8 @@ use std::io::Read as _;
 
 use data_encoding::BASE64URL_NOPAD;
 
+use super::receipt::{self, LogTrust, Logged, Receipt};
+use super::status::{self, StatusRules};
 use super::{
     Amount, CLAIM_HOURS, CLAIM_IDENTITY, CWT, Claims, NAME_BYTES_MAX, PREFIX, RECORDERS_MAX, TEXT_CHARS_MAX,
     TOKEN_BYTES_MAX,
@@ -16,13 +18,14 @@ use crate::day::{Day, UnixTime};
 use crate::key::Role;
 use crate::member::Members;
 use crate::minutes::Minutes;
-use crate::name::NODE_NAME_BYTES_MAX;
-use crate::name::node_name;
+use crate::name::{NODE_NAME_BYTES_MAX, NodeName, node_name};
 use crate::roster::{SignedTime, Verdict as KeyVerdict};
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
+use crate::status::lists::Seen;
+use crate::status::{CLAIM_STATUS, StatusError, StatusLists, StatusRef};
 
 /// Clock difference forgiven, seconds (PROOFS §4.7).
-const SKEW_SECONDS: i64 = 300;
+pub(super) const SKEW_SECONDS: i64 = 300;
 
 /// The word of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,26 @@ pub enum Why {
     KeyCompromised,
     /// The roster says that the issuer is suspended.
     IssuerSuspended,
+    /// Signature and times hold, and the issuer's list has not withdrawn it as of the list's date.
+    StatusGood,
+    /// The issuer has withdrawn it.
+    Revoked,
+    /// The issuer says not to rely on it for now.
+    Suspended,
+    /// Genuine, but the record moved to another office, which gives a fresh one.
+    Superseded,
+    /// The newest list is older than this verifier takes.
+    StatusStale,
+    /// It names a place that the issuer's list does not have.
+    StatusRange,
+    /// A receipt in it does not hold: it is never ignored.
+    ReceiptBad,
+    /// A receipt is signed by a log key that this verifier does not know of the issuer.
+    ReceiptUnknownKey,
+    /// Logged, but fewer witnesses than the quorum have seen the checkpoint.
+    NotWitnessed,
+    /// No receipt, where this verifier wants one.
+    NotLogged,
 }
 
 impl Why {
@@ -83,25 +106,44 @@ impl Why {
             Why::IssuerRemoved => "proof-issuer-removed",
             Why::KeyCompromised => "proof-key-compromised",
             Why::IssuerSuspended => "proof-issuer-suspended",
+            Why::StatusGood => "proof-status-good",
+            Why::Revoked => "proof-revoked",
+            Why::Suspended => "proof-suspended",
+            Why::Superseded => "proof-superseded",
+            Why::StatusStale => "proof-status-stale",
+            Why::StatusRange => "proof-status-range",
+            Why::ReceiptBad => "proof-receipt-bad",
+            Why::ReceiptUnknownKey => "proof-receipt-unknown-key",
+            Why::NotWitnessed => "proof-not-witnessed",
+            Why::NotLogged => "proof-not-logged",
         }
     }
 
     /// The word this reason leads to.
     pub fn verdict(self) -> Verdict {
         match self {
-            Why::StatusUnknown => Verdict::Valid,
+            Why::StatusUnknown | Why::StatusGood => Verdict::Valid,
             Why::NotAProof
             | Why::Malformed
             | Why::Forged
             | Why::UnknownIssuer
             | Why::UnknownKey
-            | Why::KeyCompromised => Verdict::Invalid,
+            | Why::KeyCompromised
+            | Why::Revoked
+            | Why::StatusRange
+            | Why::ReceiptBad => Verdict::Invalid,
             Why::DateUnproven
             | Why::Expired
             | Why::FromFuture
             | Why::NewerVersion
             | Why::IssuerRemoved
-            | Why::IssuerSuspended => Verdict::CannotTell,
+            | Why::IssuerSuspended
+            | Why::Suspended
+            | Why::Superseded
+            | Why::StatusStale
+            | Why::ReceiptUnknownKey
+            | Why::NotWitnessed
+            | Why::NotLogged => Verdict::CannotTell,
         }
     }
 }
@@ -113,11 +155,15 @@ pub struct Verified {
     pub why: Why,
     /// What it states, when its signature verifies.
     pub claims: Option<Claims>,
+    /// What the issuer's newest list said, when there was one that can speak of this proof.
+    pub status: Option<Seen>,
+    /// The checkpoint of the issuer's log that includes it, when it has a receipt that holds.
+    pub logged: Option<Logged>,
 }
 
 impl Verified {
     fn no(why: Why) -> Self {
-        Self { why, claims: None }
+        Self { why, claims: None, status: None, logged: None }
     }
 
     /// The word.
@@ -126,26 +172,42 @@ impl Verified {
     }
 }
 
-/// Checks the text of a proof against cards, at `now`.
+/// Checks the text of a proof against cards, at `now`, without status lists.
 pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
-    let token = match unpack(text) {
-        Ok(token) => token,
-        Err(why) => return Verified::no(why),
+    verify_with(text, trust, &StatusLists::default(), &StatusRules::default(), now)
+}
+
+/// As [`verify`], with the status lists that are at hand. A list is asked only when the signature holds.
+pub fn verify_with(
+    text: &str,
+    trust: &Members,
+    lists: &StatusLists,
+    rules: &StatusRules,
+    now: UnixTime,
+) -> Verified {
+    let keys = |node: &NodeName| {
+        let keys = trust.get(node).into_iter().flat_map(|member| member.card.card.keys_of(Role::Log));
+        keys.cloned().collect()
     };
-    let sign1 = match Sign1::parse(&token, TOKEN_BYTES_MAX) {
-        Ok(sign1) => sign1,
-        Err(CoseError::Cbor(CborError::TooLarge { .. })) => return Verified::no(Why::NotAProof),
-        Err(_) => return Verified::no(Why::Malformed),
-    };
-    if sign1.typ != Some(Typ::Number(CWT)) {
-        return Verified::no(Why::Malformed);
-    }
-    if !sign1.unprotected.is_empty() {
-        // A receipt (P2) must never be ignored: this version cannot check it.
-        return Verified::no(Why::NewerVersion);
-    }
-    let claims = match read_claims(&sign1.payload) {
-        Ok(claims) => claims,
+    let logs = LogTrust { keys: &keys, quorum: &|_| None, required: false };
+    verify_logged(text, trust, lists, rules, &logs, now)
+}
+
+/// As [`verify_with`], with what is known of logs and their witnesses.
+pub fn verify_logged(
+    text: &str,
+    trust: &Members,
+    lists: &StatusLists,
+    rules: &StatusRules,
+    logs: &LogTrust<'_>,
+    now: UnixTime,
+) -> Verified {
+    let read = token_of(text).and_then(|sign1| {
+        let (receipts, claims) = (receipts_of(&sign1)?, read_claims(&sign1.payload)?);
+        Ok((sign1, receipts, claims))
+    });
+    let (sign1, receipts, claims) = match read {
+        Ok(read) => read,
         Err(why) => return Verified::no(why),
     };
     let Some(member) = trust.get(&claims.issuer) else { return Verified::no(Why::UnknownIssuer) };
@@ -154,16 +216,46 @@ pub fn verify(text: &str, trust: &Members, now: UnixTime) -> Verified {
         Err(CoseError::NoKey) => return Verified::no(Why::UnknownKey),
         Err(_) => return Verified::no(Why::Forged),
     };
-    let why = judge_times(&claims, key.valid_at(claims.issued) && key.valid_at(now), now);
+    let logged = match receipt::judge(&receipts, receipt::logged_id(&sign1), &claims.issuer, logs, now) {
+        Ok(logged) => logged,
+        Err(why) => return Verified::no(why),
+    };
+    // A signature's time is the quorum's (DESIGN §4); without one only a key that still counts does.
+    let key_counts = match logged.as_ref().and_then(Logged::time) {
+        Some(witnessed) => key.valid_at(witnessed),
+        None => key.valid_at(claims.issued) && key.valid_at(now),
+    };
+    let why = judge_times(&claims, key_counts, now);
     let why = if member.removed_at.is_some() { Why::IssuerRemoved } else { why };
-    // Nothing proves when it was signed but that it is here now: its own date is its issuer's word.
-    let why = match trust.verdict(&claims.issuer, Role::Proof, key.kid(), SignedTime::Received(now)) {
+    // Where no quorum proves when it was signed, its own date is its issuer's word.
+    let time = logged.as_ref().and_then(Logged::time).map_or(SignedTime::Received(now), SignedTime::Cosigned);
+    let why = match trust.verdict(&claims.issuer, Role::Proof, key.kid(), time) {
         KeyVerdict::Compromised { .. } => Why::KeyCompromised,
         KeyVerdict::Suspended { .. } => Why::IssuerSuspended,
         KeyVerdict::Withdrawn { .. } | KeyVerdict::Succeeded { .. } => Why::IssuerRemoved,
         _ => why,
     };
-    Verified { why, claims: Some(claims) }
+    let (why, status) = status::apply(&claims, why, lists, rules, now);
+    Verified { why, claims: Some(claims), status, logged }
+}
+
+/// The token in a proof's text; its signature is not checked.
+pub(super) fn token_of(text: &str) -> Result<Sign1, Why> {
+    let sign1 = Sign1::parse(&unpack(text)?, TOKEN_BYTES_MAX).map_err(|error| match error {
+        CoseError::Cbor(CborError::TooLarge { .. }) => Why::NotAProof,
+        _ => Why::Malformed,
+    })?;
+    if sign1.typ == Some(Typ::Number(CWT)) { Ok(sign1) } else { Err(Why::Malformed) }
+}
+
+/// Its receipts; an unprotected header with anything else is of a newer version.
+pub(super) fn receipts_of(sign1: &Sign1) -> Result<Vec<Receipt>, Why> {
+    receipt::receipts_of(sign1).ok_or(Why::NewerVersion)?.map_err(|_| Why::ReceiptBad)
+}
+
+/// The claims of a proof that this node made itself: read, not verified.
+pub(super) fn claims_of(text: &str) -> Result<Claims, Why> {
+    read_claims(&token_of(text)?.payload)
 }
 
 fn judge_times(claims: &Claims, key_counts: bool, now: UnixTime) -> Why {
@@ -214,10 +306,16 @@ fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
         let subject: [u8; 16] = subject.try_into().map_err(|_| CborError::WrongType(2))?;
         let (expires, issued) = (UnixTime(f.int(4)?), UnixTime(f.int(6)?));
         let full_name = f.opt(CLAIM_IDENTITY).map(full_name).transpose()?;
-        Ok((issuer, subject, expires, issued, full_name, f.need(CLAIM_HOURS)?))
+        let status = f.opt(CLAIM_STATUS);
+        Ok((issuer, subject, expires, issued, full_name, status, f.need(CLAIM_HOURS)?))
     };
-    let (issuer, subject, expires, issued, full_name, hours) = read().map_err(malformed)?;
-    // A claim that this version does not know (a status reference) is not ignored.
+    let (issuer, subject, expires, issued, full_name, status, hours) = read().map_err(malformed)?;
+    let status = status.map(StatusRef::from_value).transpose().map_err(|error| match error {
+        StatusError::OtherMechanism => Why::NewerVersion,
+        StatusError::OutOfRange { .. } => Why::StatusRange,
+        _ => Why::Malformed,
+    })?;
+    // A claim that this version does not know is not ignored.
     f.finish().map_err(|_| Why::NewerVersion)?;
     let mut hours = Fields::open(hours).map_err(malformed)?;
     if hours.uint(1).map_err(malformed)? != 1 {
@@ -237,7 +335,20 @@ fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
     };
     let (amount, days, epoch, recorders, number, trial) = read().map_err(malformed)?;
     refuse_critical(hours)?;
-    Ok(Claims { issuer, subject, issued, expires, full_name, amount, days, epoch, recorders, number, trial })
+    Ok(Claims {
+        issuer,
+        subject,
+        issued,
+        expires,
+        full_name,
+        amount,
+        days,
+        epoch,
+        recorders,
+        number,
+        trial,
+        status,
+    })
 }
 
 /// Keys below 24 that this version does not know are critical; 24 and above may be ignored.
@@ -325,6 +436,7 @@ mod tests {
             recorders: vec![(NodeName::parse("kunming").unwrap(), None)],
             number: None,
             trial: false,
+            status: None,
         }
     }
 

@@ -192,6 +192,8 @@ fn close(
         }
         ledger::set(batch, ledger::head_key(id), HeadRecord::closed_by(statement.id, seal).encode());
     }
+    // Its proofs were superseded with the seal, which this node forgot too.
+    crate::proof::live::supersede(office, books, id, batch)?;
     ended(office, books, statement, seal, batch)
 }
 

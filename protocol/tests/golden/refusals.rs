@@ -311,8 +311,10 @@ fn a_changed_proof_is_refused_and_a_newer_one_says_so() {
     let payload = payload_of(&token);
     let resign = |typ: &Typ, payload: &[u8]| cose::sign1(&signer(Role::Proof), typ, &[], payload).unwrap();
     let cwt = Typ::Number(yunling_protocol::proof::CWT);
-    let extra = resign(&cwt, &with_field(&payload, 65_535, Value::Bool(true)));
+    let extra = resign(&cwt, &with_field(&payload, 65_000, Value::Bool(true)));
     assert_eq!(verdict(&extra), (Verdict::CannotTell, Why::NewerVersion));
+    let odd_status = resign(&cwt, &with_field(&payload, 65_535, Value::Bool(true)));
+    assert_eq!(verdict(&odd_status), (Verdict::Invalid, Why::Malformed));
     assert_eq!(verdict(&resign(&Typ::Number(60), &payload)), (Verdict::Invalid, Why::Malformed));
     assert_eq!(
         verdict(&resign(&Typ::Text("yunling/void".into()), &payload)),

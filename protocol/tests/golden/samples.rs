@@ -11,7 +11,9 @@ use yunling_protocol::division::DivisionCode;
 use yunling_protocol::id::{ChainHead, DossierId, DossierKey, ItemId, Salt, StatementId, TransferId};
 use yunling_protocol::key::{KeyEntry, Role, Signer as _, SoftSigner};
 use yunling_protocol::member::{Member, Members};
-use yunling_protocol::message::{Answer, Content, Frame, Hello, Life, Message, Pairing};
+use yunling_protocol::message::{
+    Answer, Content, Frame, Hello, Life, Message, Pairing, StatusAnswer, StatusAsk,
+};
 use yunling_protocol::minutes::{Minutes, Stated, StatedUnit};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::pairing::Half;
@@ -25,6 +27,7 @@ use yunling_protocol::statement::{
     EntryWay, Evaluation, Grade, Link, Outcome, Place, Receipt, Received, Receiver, Recorder, Redemption,
     Reservation, Seal, Training, Unlink, VoidStatement, When,
 };
+use yunling_protocol::status::StatusRef;
 
 /// When everything here was signed: 2026-11-18 at UTC+8.
 pub(crate) const SIGNED_AT: UnixTime = UnixTime(1_795_000_000);
@@ -364,7 +367,23 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
         ("frame-pairing-first", Frame::Pairing(pairing(None))),
         ("frame-log-file", Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into() }),
         ("frame-add-checkpoint", Frame::AddCheckpoint(b"old 0\n\n".to_vec())),
+        ("frame-status", Frame::Status(status_ask(Some((place(), target()))))),
+        ("frame-status-lists", Frame::Status(status_ask(None))),
     ]
+}
+
+fn place() -> StatusRef {
+    StatusRef { index: 1_041_465, uri: "https://vol.yn.cn/532900/s/7".into() }
+}
+
+fn status_ask(shown: Option<(StatusRef, StatementId)>) -> StatusAsk {
+    let have = if shown.is_some() { vec![] } else { vec![(place().uri, SIGNED_AT)] };
+    StatusAsk { issuer: name("vol.yn.cn/532900"), have, shown }
+}
+
+fn status_answer() -> StatusAnswer {
+    let moved = Some((SIGNED_AT, name("vol.yn.cn/530100")));
+    StatusAnswer { tokens: vec![vec![0xd2; 8]; 2], moved }
 }
 
 /// Every answer frame, with the name its golden bytes have.
@@ -382,6 +401,8 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-pairing", Answer::Pairing(vec![0xd3; 8])),
         ("answer-log-file", Answer::LogFile(vec![0xd5; 8])),
         ("answer-witnessed", Answer::Witnessed { status: 409, body: b"7\n".to_vec() }),
+        ("answer-status", Answer::Status(status_answer())),
+        ("answer-status-none", Answer::Status(StatusAnswer::default())),
     ]
 }
 
@@ -469,6 +490,7 @@ pub(crate) fn proofs() -> Vec<(&'static str, Claims)> {
         recorders: vec![],
         number: None,
         trial: false,
+        status: None,
     };
     let blind = Claims { full_name: None, ..with_name.clone() };
     let full = Claims {
@@ -481,7 +503,10 @@ pub(crate) fn proofs() -> Vec<(&'static str, Claims)> {
         trial: true,
         ..with_name.clone()
     };
-    vec![("p1", with_name), ("p1-blind", blind), ("p1-full", full)]
+    // The largest a printed code must hold: six characters of name, a far place, the longest address.
+    let status =
+        Claims { full_name: Some("试样甲乙丙丁".into()), status: Some(place()), ..with_name.clone() };
+    vec![("p1", with_name), ("p1-blind", blind), ("p1-full", full), ("p1-status", status)]
 }
 
 /// The cover of a courier file; length and hash are filled in when it is written.

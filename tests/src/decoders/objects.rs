@@ -20,6 +20,10 @@ use yunling_protocol::roster::{
     Adoption, Chain, ROSTER_BYTES_MAX, RosterNode, STEPS_MAX, SignedRoster, diff, read_chain,
 };
 use yunling_protocol::statement::{Body, STATEMENT_BYTES_MAX, Statement, id_of, typ_word};
+use yunling_protocol::status::foreign::FOREIGN_BYTES_MAX;
+use yunling_protocol::status::token::TOKEN_BYTES_MAX;
+use yunling_protocol::status::{self, ForeignToken, StatusToken};
+use yunling_protocol::trust_pack::{PACK_BYTES_MAX, TrustPack};
 
 use super::wrap::{NOW, key, known_card, map, payload, signer, trust, wrapped};
 
@@ -184,11 +188,19 @@ pub(super) fn proof(bytes: &[u8]) {
 fn check_proof(text: &str) {
     let read = proof::verify(text, trust(), NOW);
     let Some(claims) = &read.claims else { return };
+    if let Ok(receipts) = proof::receipts_of(text)
+        && let Ok(again) = proof::with_receipts(text, &receipts)
+    {
+        // Packed or not, the receipts that were read are those that are written.
+        assert_eq!(proof::receipts_of(&again).as_ref(), Ok(&receipts), "receipts");
+        assert_eq!(proof::logged_id(&again), proof::logged_id(text), "the id in the log");
+        assert_eq!(read.logged.is_some(), !receipts.is_empty(), "a receipt is never ignored");
+    }
     assert!(text.trim().len() <= TEXT_CHARS_MAX, "a proof of {} characters was taken", text.len());
     // Claims that a newer version added may be left out; all that was understood comes back.
     let again = signed(proof::issue(&signer(Role::Proof), claims));
     let read_again = proof::verify(&again, trust(), NOW);
-    let expected = Verified { why: read.why, claims: read.claims.clone() };
+    let expected = Verified { why: read.why, claims: read.claims.clone(), status: None, logged: None };
     assert_eq!(read_again, expected, "what is read is what is written");
 }
 
@@ -210,6 +222,7 @@ pub(super) fn frame(bytes: &[u8]) {
                     assert_eq!((&half.by, &half.with), (&card.card.name, &card.card.name));
                 }
             }
+            Frame::Status(_) => {}
         }
     }
     if let Ok(answer) = Answer::decode(bytes) {
@@ -218,6 +231,55 @@ pub(super) fn frame(bytes: &[u8]) {
         if let Answer::Hello(hello) = &answer {
             card(&hello.card);
         }
+        if let Answer::Status(told) = &answer {
+            told.tokens.iter().for_each(|token| status_list(token));
+        }
+    }
+}
+
+/// Bytes as a status list token of ours and of others, and as claims that the known node signed.
+pub(super) fn status_list(bytes: &[u8]) {
+    if let Ok(token) = ForeignToken::parse(bytes) {
+        assert!(bytes.len() <= FOREIGN_BYTES_MAX, "a foreign list of {} bytes was taken", bytes.len());
+        assert!(token.list.number(token.list.len()).is_err(), "a list ends");
+    }
+    read_status_list(bytes);
+    if map(bytes).is_some() {
+        let typ = Typ::Text(status::TYP.to_owned());
+        let token = signed(sign1(&signer(Role::Status), &typ, &[], bytes));
+        if let Some(read) = read_status_list(&token) {
+            let key = key(Role::Status);
+            assert!(read.verify([&key]).is_ok(), "a list that was read and signed verifies");
+        }
+    }
+}
+
+fn read_status_list(bytes: &[u8]) -> Option<StatusToken> {
+    let read = StatusToken::parse(bytes).ok()?;
+    assert!(bytes.len() <= TOKEN_BYTES_MAX, "a list of {} bytes was taken", bytes.len());
+    assert_eq!(read.bytes(), bytes, "the bytes are kept");
+    assert_eq!(read.list().len(), u64::from(status::ENTRIES), "our lists have one length");
+    // The zlib stream of others may be another one; the list in it is the same.
+    let again = signed(status::token::sign(&signer(Role::Status), &read.heading, read.list()));
+    let again = StatusToken::parse(&again).unwrap_or_else(|e| panic!("a list made here is read: {e}"));
+    assert_eq!(
+        (&again.heading, again.list()),
+        (&read.heading, read.list()),
+        "what is read is what is written"
+    );
+    Some(read)
+}
+
+/// Bytes as a trust pack.
+pub(super) fn trust_pack(bytes: &[u8]) {
+    let Ok(pack) = TrustPack::decode(bytes) else { return };
+    assert!(bytes.len() <= PACK_BYTES_MAX, "a pack of {} bytes was taken", bytes.len());
+    assert_eq!(pack.encode(), bytes, "what is read is what is written");
+    for token in pack.tokens().flatten() {
+        read_status_list(token.bytes());
+    }
+    for read in pack.signed_cards().flatten() {
+        check_card(&read);
     }
 }
 

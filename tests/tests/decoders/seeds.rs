@@ -43,7 +43,12 @@ fn name(text: &str) -> NodeName {
 }
 
 fn golden() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(repository_root().join("protocol/tests/golden/bytes.txt")).unwrap();
+    golden_file("bytes.txt")
+}
+
+fn golden_file(name: &str) -> BTreeMap<String, String> {
+    let path = repository_root().join("protocol/tests/golden").join(name);
+    let text = std::fs::read_to_string(path).unwrap();
     let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
     lines.filter_map(|l| l.split_once(' ')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
@@ -90,7 +95,7 @@ fn requests(golden: &BTreeMap<String, String>) -> Seeds {
 }
 
 fn proofs(golden: &BTreeMap<String, String>) -> Seeds {
-    let mut out = Vec::new();
+    let mut out = vec![("proof-p2".to_owned(), hex(&golden_file("log.txt")["proof-p2"]))];
     for (name, text) in golden.iter().filter(|(n, _)| n.starts_with("proof-")) {
         let token = base45::decode(text.strip_prefix("YH1:").unwrap()).unwrap();
         out.push((format!("payload-{name}"), Sign1::parse(&token, 1 << 20).unwrap().payload));
@@ -101,6 +106,12 @@ fn proofs(golden: &BTreeMap<String, String>) -> Seeds {
         out.push((name.clone(), text.clone().into_bytes()));
     }
     out
+}
+
+/// Everything of a log, but a proof with a receipt: that is a seed of the proofs.
+fn logs() -> Seeds {
+    let golden = golden_file("log.txt");
+    golden.iter().filter(|(n, _)| *n != "proof-p2").map(|(n, v)| (n.clone(), hex(v))).collect()
 }
 
 /// A chain of the golden statements, with changes to its first hour.
@@ -336,6 +347,7 @@ fn write_the_seeds() {
         ("config", configs()),
         ("sheet", sheets()),
         ("backup", backups()),
+        ("log", logs()),
     ];
     for (decoder, seeds) in all {
         let folder = super::folder().join(decoder);

@@ -303,7 +303,13 @@ fn may_be_kept(frame: &[u8]) -> bool {
         Ok(Frame::Message(message)) => Message::parse_own(&message)
             .is_ok_and(|m| !matches!(m.content, Content::Release { .. } | Content::Request { .. })),
         Ok(Frame::Changes { .. }) => true,
-        Ok(Frame::Hello(_) | Frame::Pairing(_) | Frame::LogFile { .. } | Frame::AddCheckpoint(_))
+        Ok(
+            Frame::Hello(_)
+            | Frame::Pairing(_)
+            | Frame::LogFile { .. }
+            | Frame::Status(_)
+            | Frame::AddCheckpoint(_),
+        )
         | Err(_) => false,
     }
 }

@@ -87,7 +87,9 @@ pub fn told(
             let _ = appender.append(change);
         }
         if appender.dossier().length() > length {
-            batch.merge(appender.finish().0);
+            let (appended, dossier) = appender.finish();
+            batch.merge(appended);
+            crate::proof::live::recheck(office, books, &dossier, &mut batch)?;
         }
     }
     loaded.save_changed(&before, &mut batch);
