@@ -74,6 +74,9 @@ pub(crate) enum Verb {
     /// The fence of a restored node.
     #[command(subcommand, arg_required_else_help = true)]
     Recovery(verbs::recovery::Verb),
+    /// The roster.
+    #[command(subcommand, arg_required_else_help = true)]
+    Roster(Box<verbs::roster::Verb>),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),

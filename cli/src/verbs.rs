@@ -15,6 +15,7 @@ pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod repair;
 pub(crate) mod restore;
+pub(crate) mod roster;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod transfer;
@@ -92,6 +93,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Delivery(verb) => delivery::run(verb, context).await,
         Verb::Courier(verb) => courier::run(verb, context).await,
         Verb::Recovery(verb) => recovery::run(verb, context).await,
+        Verb::Roster(verb) => roster::run(*verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,
         Verb::Restore(args) => restore::run(args, context).await,

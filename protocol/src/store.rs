@@ -77,11 +77,13 @@ pub enum Table {
     Held = 15,
     /// Encrypted notes of the register beside own records.
     Register = 16,
+    /// Adopted versions of the roster, in pieces, and its pin.
+    Roster = 18,
 }
 
 impl Table {
     /// Every table in order of its number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Head,
         Self::Statement,
@@ -98,6 +100,7 @@ impl Table {
         Self::Inbox,
         Self::Held,
         Self::Register,
+        Self::Roster,
     ];
 
     /// The number of the table on disk.
@@ -129,6 +132,7 @@ impl Table {
             Self::Inbox => "inbox",
             Self::Held => "held",
             Self::Register => "register",
+            Self::Roster => "roster",
         }
     }
 }

@@ -69,8 +69,8 @@ pub fn open<'p>(
     books: &dyn Books,
     dossier: DossierId,
 ) -> Result<Appender<'p>, DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     // The head record answers also when the rest of a moved dossier is destroyed.
     match ledger::head_record(books, dossier)?.map(|r| r.custody) {
@@ -94,7 +94,7 @@ pub fn receive(
     fresh: &mut Fresh,
     message: &Message,
 ) -> Result<Decision, DecideError> {
-    if office.fenced {
+    if office.closed().is_some() {
         return Ok(Decision::answer(Answer::Busy));
     }
     let known = Loaded::by_id(books, message.transfer)?;

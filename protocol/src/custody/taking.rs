@@ -43,8 +43,8 @@ pub fn start(
     from: &NodeName,
     slip: &str,
 ) -> Result<(Batch, Transfer), DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     let (dossier, code) = parse_code(slip).map_err(|_| DecideError::Rule("transfer-code-form"))?;
     if from == office.me || !office.members.admits(from, office.now) {
@@ -79,7 +79,7 @@ pub fn receive(
     fresh: &mut Fresh,
     message: &Message,
 ) -> Result<Decision, DecideError> {
-    if office.fenced {
+    if office.closed().is_some() {
         return Ok(Decision::answer(Answer::Busy));
     }
     let Some(mut loaded) = Loaded::by_id(books, message.transfer)? else {

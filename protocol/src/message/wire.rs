@@ -9,6 +9,7 @@ use crate::cbor::{self, CborError, Value};
 use crate::id::{DossierId, StatementId};
 use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
 use crate::pairing::HALF_BYTES_MAX;
+use crate::roster::{ROSTER_BYTES_MAX, STEPS_MAX};
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
@@ -33,6 +34,8 @@ pub struct Hello {
     pub version: u64,
     /// Its clock, unix seconds, so that offices can compare.
     pub clock: i64,
+    /// Version of its roster, 0 when it has none: who has the lower one pulls (DESIGN §4).
+    pub roster: u64,
 }
 
 /// Halves of the pairing record ([`crate::pairing`]) as one office shows them to the other.
@@ -62,6 +65,11 @@ pub enum Frame {
     },
     /// Here are the halves of our pairing record; send me yours.
     Pairing(Pairing),
+    /// I have the roster up to this version, 0 for none; send me those that follow.
+    Roster {
+        /// Newest version held.
+        have: u64,
+    },
 }
 
 /// An answer.
@@ -93,6 +101,9 @@ pub enum Answer {
     Changes(Vec<Vec<u8>>),
     /// Answer to a pairing: the half of the asked node.
     Pairing(Vec<u8>),
+    /// Answer to a roster: the versions that follow, oldest first, as many as fit; none when there are
+    /// none.
+    Roster(Vec<Vec<u8>>),
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -124,13 +135,14 @@ fn take_list(
     items: &mut std::vec::IntoIter<Value>,
     index: i64,
     max: usize,
+    item_bytes_max: usize,
 ) -> Result<Vec<Vec<u8>>, CborError> {
     let Value::Array(list) = take(items, index)? else { return Err(CborError::WrongType(index)) };
     if list.len() > max {
         return Err(CborError::WrongType(index));
     }
     let one = |v| match v {
-        Value::Bytes(bytes) if bytes.len() <= STATEMENT_BYTES_MAX => Ok(bytes),
+        Value::Bytes(bytes) if bytes.len() <= item_bytes_max => Ok(bytes),
         _ => Err(CborError::WrongType(index)),
     };
     list.into_iter().map(one).collect()
@@ -146,12 +158,15 @@ fn list(statements: &[Vec<u8>]) -> Value {
 
 impl Hello {
     fn items(&self) -> Vec<Value> {
-        vec![
+        let mut items = vec![
             cbor::bytes(self.card.as_slice()),
             self.life.to_value(),
             cbor::int(self.version),
             cbor::int(self.clock),
-        ]
+        ];
+        // A node without a roster says what one said before there were rosters.
+        items.extend((self.roster > 0).then(|| cbor::int(self.roster)));
+        items
     }
 
     fn take(items: &mut std::vec::IntoIter<Value>) -> Result<Self, CborError> {
@@ -160,6 +175,13 @@ impl Hello {
             life: Life::from_value(take(items, 2)?, 2)?,
             version: cbor::as_uint(&take(items, 3)?, 3)?,
             clock: cbor::as_int(&take(items, 4)?, 4)?,
+            roster: match items.len() {
+                0 => 0,
+                _ => match cbor::as_uint(&take(items, 5)?, 5)? {
+                    0 => return Err(CborError::WrongType(5)),
+                    version => version,
+                },
+            },
         };
         done(items, hello)
     }
@@ -176,6 +198,7 @@ impl Frame {
                 let known = [Some(card), Some(mine), yours.as_ref()].into_iter().flatten();
                 frame(4, known.map(|bytes| cbor::bytes(bytes.as_slice())).collect())
             }
+            Frame::Roster { have } => frame(6, vec![cbor::int(*have)]),
         }
     }
 
@@ -197,6 +220,7 @@ impl Frame {
                     _ => Some(take_bytes(&mut items, 3, HALF_BYTES_MAX)?),
                 },
             }),
+            6 => Frame::Roster { have: cbor::as_uint(&take(&mut items, 1)?, 1)? },
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -216,6 +240,7 @@ impl Answer {
             Answer::Hello(hello) => frame(7, hello.items()),
             Answer::Changes(statements) => frame(8, vec![list(statements)]),
             Answer::Pairing(half) => frame(9, vec![cbor::bytes(half.as_slice())]),
+            Answer::Roster(versions) => frame(11, vec![list(versions)]),
         }
     }
 
@@ -228,14 +253,15 @@ impl Answer {
             3 => {
                 let to = cbor::as_text(take(&mut items, 1)?, 1, NODE_NAME_BYTES_MAX)?;
                 let to = NodeName::parse(&to).map_err(|_| CborError::WrongType(1))?;
-                Answer::Moved { to, seals: take_list(&mut items, 2, SEALS_MAX)? }
+                Answer::Moved { to, seals: take_list(&mut items, 2, SEALS_MAX, STATEMENT_BYTES_MAX)? }
             }
             4 => Answer::Refused(cbor::as_text(take(&mut items, 1)?, 1, SHORT_TEXT_BYTES_MAX)?),
             5 => Answer::Stale { seen: Life::from_value(take(&mut items, 1)?, 1)? },
             6 => Answer::Busy,
             7 => Answer::Hello(Hello::take(&mut items)?),
-            8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX)?),
+            8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX, STATEMENT_BYTES_MAX)?),
             9 => Answer::Pairing(take_bytes(&mut items, 1, HALF_BYTES_MAX)?),
+            11 => Answer::Roster(take_list(&mut items, 1, STEPS_MAX, ROSTER_BYTES_MAX)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)
@@ -249,13 +275,16 @@ mod tests {
     #[test]
     fn frames_and_answers_survive_the_wire() {
         let life = Life { generation: 3, mark: [7; 16] };
-        let hello = Hello { card: vec![1, 2], life, version: 1, clock: 5 };
+        let hello = Hello { card: vec![1, 2], life, version: 1, clock: 5, roster: 0 };
+        let newer = Hello { roster: 7, ..hello.clone() };
         for frame in [
             Frame::Message(vec![1; 300]),
             Frame::Hello(hello.clone()),
             Frame::Changes { dossier: DossierId([1; 16]), shown: StatementId([2; 32]) },
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: None }),
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: Some(vec![3]) }),
+            Frame::Hello(newer.clone()),
+            Frame::Roster { have: 3 },
         ] {
             assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
         }
@@ -268,6 +297,8 @@ mod tests {
             Answer::Hello(hello),
             Answer::Changes(vec![vec![1], vec![2]]),
             Answer::Pairing(vec![4]),
+            Answer::Hello(newer),
+            Answer::Roster(vec![vec![1; 100_000], vec![2]]),
         ] {
             assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
         }

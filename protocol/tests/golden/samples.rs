@@ -330,7 +330,7 @@ pub(crate) fn message(content: Content) -> Message {
 }
 
 fn hello() -> Hello {
-    Hello { card: vec![0xd2; 8], life: life(), version: 1, clock: SIGNED_AT.0 }
+    Hello { card: vec![0xd2; 8], life: life(), version: 1, clock: SIGNED_AT.0, roster: 0 }
 }
 
 fn pairing(yours: Option<Vec<u8>>) -> Pairing {
@@ -356,6 +356,8 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
         ("frame-changes", Frame::Changes { dossier: DossierId([0x11; 16]), shown: target() }),
         ("frame-pairing", Frame::Pairing(pairing(Some(vec![0xd4; 8])))),
         ("frame-pairing-first", Frame::Pairing(pairing(None))),
+        ("frame-hello-roster", Frame::Hello(Hello { roster: 7, ..hello() })),
+        ("frame-roster", Frame::Roster { have: 3 }),
     ]
 }
 
@@ -372,6 +374,9 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-changes", Answer::Changes(vec![vec![0xd2; 8]; 2])),
         ("answer-changes-none", Answer::Changes(vec![])),
         ("answer-pairing", Answer::Pairing(vec![0xd3; 8])),
+        ("answer-hello-roster", Answer::Hello(Hello { roster: 7, ..hello() })),
+        ("answer-roster", Answer::Roster(vec![vec![0xd8, 0x62], vec![0xd8, 0x62, 0x84]])),
+        ("answer-roster-none", Answer::Roster(vec![])),
     ]
 }
 

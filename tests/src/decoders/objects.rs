@@ -199,7 +199,7 @@ pub(super) fn frame(bytes: &[u8]) {
         match &frame {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
-            Frame::Changes { .. } => {}
+            Frame::Changes { .. } | Frame::Roster { .. } => {}
             Frame::Pairing(shown) => {
                 card(&shown.card);
                 if let Ok(card) = SignedCard::parse(&shown.card)
@@ -213,8 +213,10 @@ pub(super) fn frame(bytes: &[u8]) {
     if let Ok(answer) = Answer::decode(bytes) {
         assert!(bytes.len() <= ANSWER_BYTES_MAX, "an answer of {} bytes was taken", bytes.len());
         assert_eq!(answer.encode(), bytes, "what is read is what is written");
-        if let Answer::Hello(hello) = &answer {
-            card(&hello.card);
+        match &answer {
+            Answer::Hello(hello) => card(&hello.card),
+            Answer::Roster(versions) => versions.iter().take(4).for_each(|version| check_roster(version)),
+            _ => {}
         }
     }
 }

@@ -303,7 +303,7 @@ fn may_be_kept(frame: &[u8]) -> bool {
         Ok(Frame::Message(message)) => Message::parse_own(&message)
             .is_ok_and(|m| !matches!(m.content, Content::Release { .. } | Content::Request { .. })),
         Ok(Frame::Changes { .. }) => true,
-        Ok(Frame::Hello(_) | Frame::Pairing(_)) | Err(_) => false,
+        Ok(Frame::Hello(_) | Frame::Pairing(_) | Frame::Roster { .. }) | Err(_) => false,
     }
 }
 
