@@ -34,7 +34,7 @@ pub fn create(path: &Path, passphrase: Option<&Path>) -> Result<[u8; 32], Refusa
         Some(passphrase) => {
             let lock = Lock::passphrase(passphrase)?;
             let mut sealed = Vec::new();
-            let write = || -> std::io::Result<()> {
+            let mut write = || -> std::io::Result<()> {
                 let mut writer = lock
                     .encryptor()
                     .map_err(|e| std::io::Error::other(e.to_string()))?
@@ -62,21 +62,21 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 pub fn open(path: &Path, passphrase: Option<&Path>) -> Result<SoftSigner, Refusal> {
     let failed =
         |cause: String| Refusal::new("steward-key").with("path", path.display()).with("cause", cause);
-    let mut file = std::fs::File::open(path).map_err(|e| failed(e.to_string()))?;
+    let file = std::fs::File::open(path).map_err(|e| failed(e.to_string()))?;
     let mode = file.metadata().map_err(|e| failed(e.to_string()))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Refusal::new("key-mode").with("path", path.display()));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.by_ref().take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| failed(e.to_string()))?;
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| failed(e.to_string()))?;
     let text = if bytes.starts_with(AGE_BEGIN) {
         let passphrase =
             passphrase.ok_or_else(|| Refusal::new("steward-key-closed").with("path", path.display()))?;
         let unlock = Unlock::passphrase(passphrase)?;
         let decryptor = age::Decryptor::new(bytes.as_slice()).map_err(|e| failed(e.to_string()))?;
-        let mut reader = unlock.decrypt(decryptor).map_err(|e| failed(e.to_string()))?;
+        let reader = unlock.decrypt(decryptor).map_err(|e| failed(e.to_string()))?;
         let mut text = Zeroizing::new(String::new());
-        reader.by_ref().take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| failed(e.to_string()))?;
+        reader.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| failed(e.to_string()))?;
         text
     } else {
         Zeroizing::new(String::from_utf8(bytes.to_vec()).map_err(|e| failed(e.to_string()))?)

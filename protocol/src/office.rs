@@ -147,6 +147,17 @@ impl Office<'_> {
         }
     }
 
+    /// Refuses what is meant for a node that is no peer, or no member now; says which.
+    pub fn refuse_peer(&self, name: &NodeName) -> Result<(), DecideError> {
+        if name == self.me || !self.members.is_active(name) {
+            return Err(DecideError::Rule("peer-unknown"));
+        }
+        match self.members.state(name, self.now) {
+            Verdict::Good => Ok(()),
+            verdict => Err(DecideError::Rule(verdict.code())),
+        }
+    }
+
     /// Signs a statement of this node about `dossier`.
     pub fn state(&self, fresh: &mut Fresh, dossier: DossierId, body: &Body) -> Result<Statement, SignError> {
         let common = statement_common(dossier, Salt(fresh.bytes16()), self.me.clone(), self.now, self.trial);

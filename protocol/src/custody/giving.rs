@@ -35,9 +35,7 @@ pub fn authorise(
     consent: Consent,
     with_profile: bool,
 ) -> Result<Slip, DecideError> {
-    if to == office.me || !office.members.admits(to, office.now) {
-        return Err(DecideError::Rule("peer-unknown"));
-    }
+    office.refuse_peer(to)?;
     if consent.receiver.as_ref().is_none_or(|r| r.node != *to) {
         return Err(DecideError::Rule("consent-receiver"));
     }

@@ -47,9 +47,7 @@ pub fn start(
         return Err(DecideError::Rule(code));
     }
     let (dossier, code) = parse_code(slip).map_err(|_| DecideError::Rule("transfer-code-form"))?;
-    if from == office.me || !office.members.admits(from, office.now) {
-        return Err(DecideError::Rule("peer-unknown"));
-    }
+    office.refuse_peer(from)?;
     let record = ledger::head_record(books, dossier)?;
     if record.is_some_and(|r| r.custody == Custody::Open(office.me.clone())) {
         return Err(DecideError::Rule("dossier-held-here"));
