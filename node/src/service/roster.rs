@@ -354,7 +354,7 @@ impl Node {
     /// Refuses what a node must not do that is fenced, suspended, has left or was succeeded.
     pub(crate) fn refuse_closed(&self) -> Result<(), Refusal> {
         self.refuse_fenced()?;
-        match self.decide(|office| office.closed()) {
+        match self.decide(yunling_protocol::office::Office::closed) {
             Some(code) => Err(Refusal::new(code)),
             None => Ok(()),
         }
