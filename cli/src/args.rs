@@ -79,6 +79,9 @@ pub(crate) enum Verb {
     /// Evidence against nodes.
     #[command(subcommand, arg_required_else_help = true)]
     Evidence(verbs::evidence::Verb),
+    /// The roster.
+    #[command(subcommand, arg_required_else_help = true)]
+    Roster(Box<verbs::roster::Verb>),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),

@@ -17,6 +17,7 @@ pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod repair;
 pub(crate) mod restore;
+pub(crate) mod roster;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod transfer;
@@ -96,6 +97,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Recovery(verb) => recovery::run(verb, context).await,
         Verb::Audit(args) => audit::run(args, context).await,
         Verb::Evidence(verb) => evidence::run(verb, context).await,
+        Verb::Roster(verb) => roster::run(*verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,
         Verb::Restore(args) => restore::run(args, context).await,

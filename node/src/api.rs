@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use yunling_protocol::card::SignedCard;
 use yunling_protocol::citizen_id::CitizenId;
 use yunling_protocol::id::DossierId;
+use yunling_protocol::roster::CHAIN_BYTES_MAX;
 
 use crate::person::Person;
 use crate::service::courier;
@@ -198,6 +199,25 @@ fn proof_routes() -> Router<Arc<Node>> {
         .route("/api/v1/trust-pack/import", act!(|n, r: Value| n.import_trust_pack(&r)).layer(pack))
 }
 
+fn publish_roster(node: &Node, request: &Value) -> Result<Value, Refusal> {
+    let file = BASE64.decode(text(request, "file")?.as_bytes());
+    let file = file.map_err(|_| Refusal::new("request-field").with("field", "file"))?;
+    node.publish_roster(&file, request.get("fingerprint").and_then(Value::as_str))
+}
+
+fn roster_routes() -> Router<Arc<Node>> {
+    // Base64 and the JSON around it.
+    let file = DefaultBodyLimit::max(CHAIN_BYTES_MAX / 3 * 4 + 1024);
+    Router::new()
+        .route("/api/v1/roster/show", act!(|n, _: Value| Ok(n.roster_view())))
+        .route("/api/v1/roster/pin", act!(|n, r: Value| n.pin_roster(text(&r, "fingerprint")?)))
+        .route(
+            "/api/v1/roster/export",
+            act!(|n, _: Value| Ok(json!({ "file": BASE64.encode(&n.roster_file()?) }))),
+        )
+        .route("/api/v1/roster/publish", act!(|n, r: Value| publish_roster(n, &r)).layer(file))
+}
+
 async fn doctor(State(node): Shared) -> Response {
     respond(node.doctor().await.and_then(to_json))
 }
@@ -232,12 +252,12 @@ fn transfer_routes() -> Router<Arc<Node>> {
         .route(
             "/api/v1/transfer/list",
             act!(|n, _: Value| Ok(
-                json!({ "transfers": n.transfers()?.iter().map(view).collect::<Vec<_>>() })
+                json!({ "transfers": n.transfers()?.iter().map(|t| view(n, t)).collect::<Vec<_>>() })
             )),
         )
         .route(
             "/api/v1/transfer/show",
-            act!(|n, r: Value| Ok(view(&n.transfer_by_text(text(&r, "transfer")?)?.transfer))),
+            act!(|n, r: Value| Ok(view(n, &n.transfer_by_text(text(&r, "transfer")?)?.transfer))),
         )
         .route("/api/v1/transfer/approve", act!(|n, r| n.step_transfer(&r, Step::Approve)))
         .route("/api/v1/transfer/refuse", act!(|n, r| n.step_transfer(&r, Step::Refuse)))
@@ -280,6 +300,7 @@ fn routes() -> Router<Arc<Node>> {
         .merge(proof_routes())
         .merge(peer_routes())
         .merge(courier_routes())
+        .merge(roster_routes())
         .merge(transfer_routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

@@ -21,5 +21,6 @@ pub mod repair;
 pub mod run;
 pub mod service;
 pub mod sheet;
+pub mod steward;
 pub mod store;
 pub mod vault;

@@ -22,6 +22,7 @@ pub mod records;
 pub mod recovery;
 mod refill;
 pub mod refusal;
+pub mod roster;
 pub mod status;
 pub mod transfers;
 pub mod trust_pack;
@@ -46,6 +47,7 @@ use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
 use yunling_protocol::proof::rows;
 use yunling_protocol::recovery::fence::{Fence, decode_life, encode_life, life_key};
+use yunling_protocol::roster::Chain;
 use yunling_protocol::store::{Batch, CommitError, Expect, Item, Key, Put, Read, Store, StoreError, Table};
 
 use crate::clock::random32;
@@ -76,6 +78,8 @@ pub struct Node {
     pub(crate) life: RwLock<Life>,
     pub(crate) fenced: AtomicBool,
     members: RwLock<Known>,
+    /// Adopted versions; held while new ones are adopted, one after the other.
+    roster: Mutex<Option<Arc<Chain>>>,
     /// Held from reading the stored peers to showing them, so that an older reading never comes last.
     reloading: Mutex<()>,
     cache: Mutex<HashMap<DossierId, Arc<Dossier>>>,
@@ -146,6 +150,7 @@ impl Node {
             life: RwLock::new(life),
             fenced: AtomicBool::new(fenced),
             members: RwLock::default(),
+            roster: Mutex::default(),
             reloading: Mutex::default(),
             cache: Mutex::default(),
             counters: Mutex::default(),
@@ -162,6 +167,10 @@ impl Node {
             net: std::sync::OnceLock::new(),
         };
         waiting::seal_all(&node)?;
+        let roster = roster::load(&node)?;
+        *node.roster.lock().unwrap_or_else(PoisonError::into_inner) = roster;
+        // A crash may have come between the version and its peers.
+        node.meet_members()?;
         node.reload_members()?;
         node.open_log()?;
         Ok(node)

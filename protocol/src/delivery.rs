@@ -31,7 +31,7 @@ pub fn receive(
     message: &Message,
     bytes: &[u8],
 ) -> Result<Decision, DecideError> {
-    if office.fenced {
+    if office.closed().is_some() {
         return Ok(Decision::answer(Answer::Busy));
     }
     let statement = match office.members.verify(bytes, office.now, office.trial) {
@@ -215,8 +215,8 @@ pub fn decide_held(
     id: StatementId,
     take: bool,
 ) -> Result<Batch, DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     let key = office::held_key(dossier, id);
     let stored = books.get(key.table, &key.key)?.filter(|b| !b.is_empty());

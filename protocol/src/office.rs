@@ -18,6 +18,7 @@ use crate::message::{Answer, Content, Life, MESSAGE_BYTES_MAX, Message};
 use crate::name::NodeName;
 use crate::policy::Policy;
 use crate::profile::Profile;
+use crate::roster::Verdict;
 use crate::statement::{Body, Statement, statement_common};
 use crate::store::{Batch, Key, Table};
 
@@ -132,6 +133,31 @@ impl From<crate::store::StoreError> for DecideError {
 }
 
 impl Office<'_> {
+    /// Why this node may neither append, answer nor send: it is fenced, or it reads in the roster that it
+    /// is suspended, has left or was succeeded and is read-only (DESIGN §6).
+    pub fn closed(&self) -> Option<&'static str> {
+        if self.fenced {
+            return Some("fenced");
+        }
+        match self.members.state(self.me, self.now) {
+            Verdict::Suspended { .. } => Some("self-suspended"),
+            Verdict::Withdrawn { .. } => Some("self-withdrawn"),
+            Verdict::Succeeded { .. } => Some("self-succeeded"),
+            _ => None,
+        }
+    }
+
+    /// Refuses what is meant for a node that is no peer, or no member now; says which.
+    pub fn refuse_peer(&self, name: &NodeName) -> Result<(), DecideError> {
+        if name == self.me || !self.members.is_active(name) {
+            return Err(DecideError::Rule("peer-unknown"));
+        }
+        match self.members.state(name, self.now) {
+            Verdict::Good => Ok(()),
+            verdict => Err(DecideError::Rule(verdict.code())),
+        }
+    }
+
     /// Signs a statement of this node about `dossier`.
     pub fn state(&self, fresh: &mut Fresh, dossier: DossierId, body: &Body) -> Result<Statement, SignError> {
         let common = statement_common(dossier, Salt(fresh.bytes16()), self.me.clone(), self.now, self.trial);

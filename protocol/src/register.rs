@@ -41,8 +41,8 @@ pub fn open_dossier(
     consent: Consent,
     profile_data: Option<Vec<u8>>,
 ) -> Result<(DossierId, Appender<'static>, Batch), DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     let key = DossierKey(fresh.bytes32());
     let id = key.dossier_id();
@@ -138,8 +138,8 @@ pub fn record(
     attestation: Attestation,
 ) -> Result<Made, DecideError> {
     // Also for a dossier held elsewhere: where it is may be among what was forgotten.
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     if custodian != office.me {
         return record_away(office, books, fresh, dossier, custodian, attestation);
@@ -266,8 +266,8 @@ fn change(
     target: StatementId,
     body: &Body,
 ) -> Result<Made, DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     original(books, dossier, target, office)?;
     match giving::open(office, books, dossier) {

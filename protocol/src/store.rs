@@ -79,11 +79,13 @@ pub enum Table {
     Register = 16,
     /// The log of what this node signed, what waits for it, and the logs it witnesses.
     Log = 17,
+    /// Adopted versions of the roster, in pieces, and its pin.
+    Roster = 18,
 }
 
 impl Table {
     /// Every table in order of its number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Head,
         Self::Statement,
@@ -101,6 +103,7 @@ impl Table {
         Self::Held,
         Self::Register,
         Self::Log,
+        Self::Roster,
     ];
 
     /// The number of the table on disk.
@@ -133,6 +136,7 @@ impl Table {
             Self::Held => "held",
             Self::Register => "register",
             Self::Log => "log",
+            Self::Roster => "roster",
         }
     }
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "roster/effects.rs"]
+mod effects;
 #[path = "roster/history.rs"]
 mod history;
 #[path = "roster/judging.rs"]

@@ -23,5 +23,7 @@ mod refusals;
 mod repairing;
 #[path = "e2e/restoring.rs"]
 mod restoring;
+#[path = "e2e/roster.rs"]
+mod roster;
 #[path = "e2e/soak.rs"]
 mod soak;

@@ -173,14 +173,24 @@ async fn peers(context: &Context<'_>) -> Result<Exit, Failure> {
             title(out, peer),
             text(peer, "division"),
             out.words.of("peer", &text(peer, "state")),
+            standing(out, peer),
             out.words.of("connected", connected),
             text(peer, "waiting"),
             if known { out.words.error(&error, &fields([("peer", text(peer, "name"))])) } else { error },
         ]
     };
-    let headers = ["name", "title", "division", "state", "connected", "waiting", "last-error"];
+    let headers = ["name", "title", "division", "state", "standing", "connected", "waiting", "last-error"];
     out.table(&headers, &["waiting"], peers.iter().map(row).collect());
     Ok(Exit::Yes)
+}
+
+/// Listed in the roster or bilateral, and what the roster says when it is not a full member.
+fn standing(out: &Output, peer: &Value) -> String {
+    let member = text(peer, "member");
+    match member.as_str() {
+        "active" => out.words.of("standing", &text(peer, "standing")),
+        _ => out.words.of("member", &member),
+    }
 }
 
 async fn remove(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {

@@ -39,6 +39,7 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("transfers-open", text(&answer, "transfers_open")),
         ("held", text(&answer, "held")),
         ("store", out.words.say("status-store", &store)),
+        ("roster", super::roster::short(out, &answer["roster"])),
         ("recovery", recovery(out, &answer["recovery"])),
         ("backup", backup(out, &answer["backup"])),
         ("backup-copy", copy(out, &answer["backup"]["copy"])),

@@ -97,7 +97,8 @@ type Look = fn(Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>, Refusal>>;
 
 /// Every look, in the order in which they run and are shown. Peers come before reachability: being
 /// asked, they connect.
-const LOOKS: [Look; 7] = [disk, upkeep::store, upkeep::backup, upkeep::recovery, peers, relays, reach];
+const LOOKS: [Look; 8] =
+    [disk, upkeep::store, upkeep::backup, upkeep::recovery, upkeep::roster, peers, relays, reach];
 
 impl Node {
     /// Looks at everything; ends within three minutes also when no peer answers.

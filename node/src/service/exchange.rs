@@ -61,9 +61,9 @@ impl Service for Exchange {
         .boxed()
     }
 
-    fn notice(&self, _from: PeerId, _notice: Vec<u8>) -> BoxFuture<'static, ()> {
-        // Checkpoints and rosters are announced once there is a log; until then nothing is heard.
-        async {}.boxed()
+    fn notice(&self, from: PeerId, notice: Vec<u8>) -> BoxFuture<'static, ()> {
+        let node = self.0.clone();
+        async move { node.hear_notice(from, &notice) }.boxed()
     }
 
     fn cut_off(&self, from: PeerId, over_rate: u64, bad: u64, length: Duration) {
@@ -134,6 +134,8 @@ impl Node {
                 }
                 Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
             },
+            // A roster is believed by its signatures; every member may have it.
+            Ok(Frame::Roster { have }) => self.answer_roster(have),
             Ok(Frame::Changes { dossier, shown }) => {
                 let answer = self.decide(|office| delivery::changes(office, self, dossier, shown));
                 answer.unwrap_or_else(|e| self.refuse_peer(name.as_str(), e.code()))
@@ -153,10 +155,13 @@ impl Node {
             life: self.life(),
             version: 1,
             clock: self.home.clock.now().0,
+            roster: self.roster_version(),
         })
     }
 
     fn answer_hello(&self, name: &NodeName, hello: &Hello) -> Answer {
+        // Before the card is judged: new keys of this peer may stand in what it has.
+        self.hear_roster(name, hello.roster);
         let shown = match SignedCard::parse(&hello.card) {
             Ok(card) if card.card.name == *name => card,
             _ => return self.refuse_peer(name.as_str(), "card-signature"),

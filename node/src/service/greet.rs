@@ -55,6 +55,7 @@ impl Node {
             Ok(Answer::Refused(code)) => return Err(("peer-hello-refused", code)),
             _ => return Err(("net-malformed", "no hello came back".to_owned())),
         };
+        self.hear_roster(name, hello.roster);
         let card = SignedCard::parse(&hello.card).ok().filter(|card| card.card.name == *name);
         let card = card.ok_or_else(|| ("card-signature", "another card came back".to_owned()))?;
         let node = self.clone();
@@ -116,6 +117,12 @@ impl Node {
                 node.greet_after(&name, pause);
             });
         }
+    }
+
+    /// Greets everybody soon: there is a new roster.
+    pub(super) fn greet_all(&self) {
+        self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner).greeted.clear();
+        self.wake.notify_one();
     }
 
     fn greet_due(&self, name: &NodeName) -> bool {

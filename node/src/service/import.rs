@@ -99,7 +99,7 @@ impl Node {
 
     /// Imports a sheet and reports every row.
     pub fn import(&self, request: &ImportRequest) -> Result<Value, Refusal> {
-        self.refuse_fenced()?;
+        self.refuse_closed()?;
         let mut options = Options { sheet: request.sheet.clone(), ..Options::default() };
         for (column, field) in &request.map {
             options.map_column(&format!("{column}={field}"))?;

@@ -45,6 +45,10 @@ pub struct Progress {
     ticked: Option<Instant>,
     pub(super) copying: BTreeSet<yunling_protocol::id::TransferId>,
     pub(super) copy_after: BTreeMap<yunling_protocol::id::TransferId, Instant>,
+    /// Peers that have a higher version of the roster.
+    pub(super) rosters_at: BTreeSet<NodeName>,
+    /// A new version is to be announced.
+    pub(super) announce_roster: bool,
     /// When holes are looked for again.
     pub(super) refill_after: Option<Instant>,
 }
@@ -61,6 +65,7 @@ impl Node {
     pub async fn pump(self: Arc<Self>) {
         loop {
             self.greet();
+            self.pass_rosters();
             self.clone().send_waiting().await;
             self.clone().start_copies();
             self.clone().start_refills();

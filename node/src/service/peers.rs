@@ -41,11 +41,16 @@ pub struct PeerRecord {
     pub theirs: Option<Vec<u8>>,
 }
 
-fn peer_key(name: &NodeName) -> Key {
+pub(super) fn peer_key(name: &NodeName) -> Key {
     Key::new(Table::Peer, name.as_str().as_bytes().to_vec())
 }
 
 impl PeerRecord {
+    /// A peer accepted at `at`, from which nothing was heard yet.
+    pub fn accepted(card: SignedCard, at: UnixTime) -> Self {
+        Self { card, accepted_at: at, removed_at: None, life: None, mutual: false, theirs: None }
+    }
+
     /// Encodes, version 1.
     pub fn encode(&self) -> Vec<u8> {
         let map = MapBuilder::new()
@@ -85,13 +90,16 @@ impl PeerRecord {
     }
 }
 
-/// Own card and accepted peers.
+/// Own card, accepted peers and members of the roster.
 pub(super) fn load_members(node: &Node) -> Result<Members, Refusal> {
     let mut members = Members::default();
     for record in records(node)? {
         members.insert(Member { card: record.card, removed_at: record.removed_at });
     }
     members.insert(Member { card: node.card()?, removed_at: None });
+    if let Some(roster) = node.roster() {
+        members.set_roster(roster);
+    }
     Ok(members)
 }
 
@@ -117,6 +125,10 @@ pub struct PeerView {
     pub title_en: String,
     /// Division.
     pub division: String,
+    /// `roster` when the stewards list it, else `bilateral`.
+    pub standing: &'static str,
+    /// What the roster says of it now; `active` for a bilateral one.
+    pub member: &'static str,
     /// `waiting` until the other side has accepted too, `active`, or `removed`.
     pub state: &'static str,
     /// Whether its half of the pairing record is kept here.
@@ -256,7 +268,10 @@ impl Node {
             (None, false) => "waiting",
         };
         let (waiting, last_error) = self.waiting_for(&card.name);
+        let (standing, member) = self.standing(&card.name);
         PeerView {
+            standing,
+            member,
             name: card.name.to_string(),
             title_zh: card.title_zh.clone(),
             title_en: card.title_en.clone(),
@@ -276,7 +291,8 @@ impl Node {
     pub(crate) fn note_peer(&self, shown: &SignedCard) -> Result<(), Refusal> {
         let name = &shown.card.name;
         self.change_peer(name, |record| {
-            if record.removed_at.is_some() || record.card.fingerprint() != shown.fingerprint() {
+            let same = record.card.fingerprint() == shown.fingerprint() || self.lists_keys_of(shown);
+            if record.removed_at.is_some() || !same {
                 return Err(Refusal::new("peer-other-keys")
                     .with("name", name)
                     .with("known", record.card.fingerprint())

@@ -70,7 +70,7 @@ impl Node {
     /// Issues a proof over a dossier held here.
     pub fn issue_proof(&self, request: &ProofRequest) -> Result<Value, Refusal> {
         // What it would prove may have moved, or been voided, since the backup.
-        self.refuse_fenced()?;
+        self.refuse_closed()?;
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
         match dossier.custody() {
@@ -402,7 +402,7 @@ impl Node {
             "generation": self.life().generation,
             "listen": net.map(|n| n.listen_addresses().iter().map(ToString::to_string).collect::<Vec<_>>()),
             "reach": self.reachability(), "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
-            "recovery": self.recovery()?,
+            "recovery": self.recovery()?, "roster": self.roster_view(),
             "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
             "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
             "backup": crate::backup::state::view(&self.home),

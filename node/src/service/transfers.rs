@@ -67,7 +67,7 @@ pub enum Step {
 }
 
 /// A transfer as JSON.
-pub fn view(t: &Transfer) -> Value {
+pub fn view(node: &Node, t: &Transfer) -> Value {
     json!({
         "transfer": t.id.to_string(),
         "dossier": t.dossier.to_string(),
@@ -82,6 +82,7 @@ pub fn view(t: &Transfer) -> Value {
         "reason": t.reason,
         "started": t.started.to_string(),
         "expires": t.expires.to_string(),
+        "standing": node.standing(&t.peer).0,
         // Between bilateral peers no witness cosigns the seal (DESIGN §6): said in every result.
         "quorum": 0,
         "unasked": t.unasked.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -157,7 +158,7 @@ impl Node {
         })?;
         tracing::info!(transfer = %transfer.id, dossier = %transfer.dossier, peer = %from, "transfer asked for");
         self.wake.notify_one();
-        Ok(view(&transfer))
+        Ok(view(self, &transfer))
     }
 
     /// All transfers.
@@ -192,12 +193,12 @@ impl Node {
             Step::Cancel => Input::Cancel { reason },
             Step::Resume => Input::Resume,
         };
-        self.refuse_fenced()?;
+        self.refuse_closed()?;
         self.advance_transfer(id, &input).map_err(|e| e.about("transfer", id))?;
         if step == Step::Resume {
             self.retry_now();
         }
-        Ok(view(&self.transfer(id)?.transfer))
+        Ok(view(self, &self.transfer(id)?.transfer))
     }
 
     /// Feeds one input to a transfer, whichever side this node is.

@@ -37,9 +37,7 @@ pub fn authorise(
     consent: Consent,
     with_profile: bool,
 ) -> Result<Slip, DecideError> {
-    if to == office.me || !office.members.admits(to, office.now) {
-        return Err(DecideError::Rule("peer-unknown"));
-    }
+    office.refuse_peer(to)?;
     if consent.receiver.as_ref().is_none_or(|r| r.node != *to) {
         return Err(DecideError::Rule("consent-receiver"));
     }
@@ -71,8 +69,8 @@ pub fn open<'p>(
     books: &dyn Books,
     dossier: DossierId,
 ) -> Result<Appender<'p>, DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     // The head record answers also when the rest of a moved dossier is destroyed.
     match ledger::head_record(books, dossier)?.map(|r| r.custody) {
@@ -96,7 +94,7 @@ pub fn receive(
     fresh: &mut Fresh,
     message: &Message,
 ) -> Result<Decision, DecideError> {
-    if office.fenced {
+    if office.closed().is_some() {
         return Ok(Decision::answer(Answer::Busy));
     }
     let known = Loaded::by_id(books, message.transfer)?;

@@ -43,13 +43,11 @@ pub fn start(
     from: &NodeName,
     slip: &str,
 ) -> Result<(Batch, Transfer), DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     let (dossier, code) = parse_code(slip).map_err(|_| DecideError::Rule("transfer-code-form"))?;
-    if from == office.me || !office.members.admits(from, office.now) {
-        return Err(DecideError::Rule("peer-unknown"));
-    }
+    office.refuse_peer(from)?;
     let record = ledger::head_record(books, dossier)?;
     if record.is_some_and(|r| r.custody == Custody::Open(office.me.clone())) {
         return Err(DecideError::Rule("dossier-held-here"));
@@ -79,7 +77,7 @@ pub fn receive(
     fresh: &mut Fresh,
     message: &Message,
 ) -> Result<Decision, DecideError> {
-    if office.fenced {
+    if office.closed().is_some() {
         return Ok(Decision::answer(Answer::Busy));
     }
     let Some(mut loaded) = Loaded::by_id(books, message.transfer)? else {

@@ -10,6 +10,7 @@ use crate::cbor::{self, CborError, Value};
 use crate::id::{DossierId, StatementId};
 use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
 use crate::pairing::HALF_BYTES_MAX;
+use crate::roster::{ROSTER_BYTES_MAX, STEPS_MAX};
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 
@@ -40,6 +41,8 @@ pub struct Hello {
     pub version: u64,
     /// Its clock, unix seconds, so that offices can compare.
     pub clock: i64,
+    /// Version of its roster, 0 when it has none: who has the lower one pulls (DESIGN §4).
+    pub roster: u64,
 }
 
 /// Halves of the pairing record ([`crate::pairing`]) as one office shows them to the other.
@@ -80,6 +83,11 @@ pub enum Frame {
     AddCheckpoint(Vec<u8>),
     /// Which status lists of a node do you have that I have not?
     Status(StatusAsk),
+    /// I have the roster up to this version, 0 for none; send me those that follow.
+    Roster {
+        /// Newest version held.
+        have: u64,
+    },
 }
 
 /// An answer.
@@ -122,6 +130,9 @@ pub enum Answer {
     },
     /// Answer to a question about status lists.
     Status(StatusAnswer),
+    /// Answer to a roster: the versions that follow, oldest first, as many as fit; none when there are
+    /// none.
+    Roster(Vec<Vec<u8>>),
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -153,13 +164,14 @@ fn take_list(
     items: &mut std::vec::IntoIter<Value>,
     index: i64,
     max: usize,
+    item_bytes_max: usize,
 ) -> Result<Vec<Vec<u8>>, CborError> {
     let Value::Array(list) = take(items, index)? else { return Err(CborError::WrongType(index)) };
     if list.len() > max {
         return Err(CborError::WrongType(index));
     }
     let one = |v| match v {
-        Value::Bytes(bytes) if bytes.len() <= STATEMENT_BYTES_MAX => Ok(bytes),
+        Value::Bytes(bytes) if bytes.len() <= item_bytes_max => Ok(bytes),
         _ => Err(CborError::WrongType(index)),
     };
     list.into_iter().map(one).collect()
@@ -175,12 +187,15 @@ fn list(statements: &[Vec<u8>]) -> Value {
 
 impl Hello {
     fn items(&self) -> Vec<Value> {
-        vec![
+        let mut items = vec![
             cbor::bytes(self.card.as_slice()),
             self.life.to_value(),
             cbor::int(self.version),
             cbor::int(self.clock),
-        ]
+        ];
+        // A node without a roster says what one said before there were rosters.
+        items.extend((self.roster > 0).then(|| cbor::int(self.roster)));
+        items
     }
 
     fn take(items: &mut std::vec::IntoIter<Value>) -> Result<Self, CborError> {
@@ -189,6 +204,13 @@ impl Hello {
             life: Life::from_value(take(items, 2)?, 2)?,
             version: cbor::as_uint(&take(items, 3)?, 3)?,
             clock: cbor::as_int(&take(items, 4)?, 4)?,
+            roster: match items.len() {
+                0 => 0,
+                _ => match cbor::as_uint(&take(items, 5)?, 5)? {
+                    0 => return Err(CborError::WrongType(5)),
+                    version => version,
+                },
+            },
         };
         done(items, hello)
     }
@@ -210,6 +232,7 @@ impl Frame {
             }
             Frame::AddCheckpoint(body) => frame(8, vec![cbor::bytes(body.as_slice())]),
             Frame::Status(ask) => frame(7, ask.items()),
+            Frame::Roster { have } => frame(6, vec![cbor::int(*have)]),
         }
     }
 
@@ -237,6 +260,7 @@ impl Frame {
             },
             8 => Frame::AddCheckpoint(take_bytes(&mut items, 1, CHECKPOINT_REQUEST_BYTES_MAX)?),
             7 => Frame::Status(StatusAsk::take(&mut items)?),
+            6 => Frame::Roster { have: cbor::as_uint(&take(&mut items, 1)?, 1)? },
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -261,6 +285,7 @@ impl Answer {
                 frame(13, vec![cbor::int(*status), cbor::bytes(body.as_slice())])
             }
             Answer::Status(answer) => frame(12, answer.items()),
+            Answer::Roster(versions) => frame(11, vec![list(versions)]),
         }
     }
 
@@ -273,13 +298,13 @@ impl Answer {
             3 => {
                 let to = cbor::as_text(take(&mut items, 1)?, 1, NODE_NAME_BYTES_MAX)?;
                 let to = NodeName::parse(&to).map_err(|_| CborError::WrongType(1))?;
-                Answer::Moved { to, seals: take_list(&mut items, 2, SEALS_MAX)? }
+                Answer::Moved { to, seals: take_list(&mut items, 2, SEALS_MAX, STATEMENT_BYTES_MAX)? }
             }
             4 => Answer::Refused(cbor::as_text(take(&mut items, 1)?, 1, SHORT_TEXT_BYTES_MAX)?),
             5 => Answer::Stale { seen: Life::from_value(take(&mut items, 1)?, 1)? },
             6 => Answer::Busy,
             7 => Answer::Hello(Hello::take(&mut items)?),
-            8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX)?),
+            8 => Answer::Changes(take_list(&mut items, 1, ITEMS_MAX, STATEMENT_BYTES_MAX)?),
             9 => Answer::Pairing(take_bytes(&mut items, 1, HALF_BYTES_MAX)?),
             10 => Answer::LogFile(take_bytes(&mut items, 1, LOG_FILE_BYTES_MAX)?),
             13 => Answer::Witnessed {
@@ -287,6 +312,7 @@ impl Answer {
                 body: take_bytes(&mut items, 2, CHECKPOINT_REQUEST_BYTES_MAX)?,
             },
             12 => Answer::Status(StatusAnswer::take(&mut items)?),
+            11 => Answer::Roster(take_list(&mut items, 1, STEPS_MAX, ROSTER_BYTES_MAX)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)
@@ -300,7 +326,8 @@ mod tests {
     #[test]
     fn frames_and_answers_survive_the_wire() {
         let life = Life { generation: 3, mark: [7; 16] };
-        let hello = Hello { card: vec![1, 2], life, version: 1, clock: 5 };
+        let hello = Hello { card: vec![1, 2], life, version: 1, clock: 5, roster: 0 };
+        let newer = Hello { roster: 7, ..hello.clone() };
         for frame in [
             Frame::Message(vec![1; 300]),
             Frame::Hello(hello.clone()),
@@ -309,6 +336,8 @@ mod tests {
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: Some(vec![3]) }),
             Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into() },
             Frame::AddCheckpoint(b"old 0\n\n".to_vec()),
+            Frame::Hello(newer.clone()),
+            Frame::Roster { have: 3 },
         ] {
             assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
         }
@@ -323,6 +352,8 @@ mod tests {
             Answer::Pairing(vec![4]),
             Answer::LogFile(vec![5]),
             Answer::Witnessed { status: 409, body: b"7\n".to_vec() },
+            Answer::Hello(newer),
+            Answer::Roster(vec![vec![1; 100_000], vec![2]]),
         ] {
             assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
         }

@@ -339,7 +339,7 @@ pub(crate) fn message(content: Content) -> Message {
 }
 
 fn hello() -> Hello {
-    Hello { card: vec![0xd2; 8], life: life(), version: 1, clock: SIGNED_AT.0 }
+    Hello { card: vec![0xd2; 8], life: life(), version: 1, clock: SIGNED_AT.0, roster: 0 }
 }
 
 fn pairing(yours: Option<Vec<u8>>) -> Pairing {
@@ -369,6 +369,8 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
         ("frame-add-checkpoint", Frame::AddCheckpoint(b"old 0\n\n".to_vec())),
         ("frame-status", Frame::Status(status_ask(Some((place(), target()))))),
         ("frame-status-lists", Frame::Status(status_ask(None))),
+        ("frame-hello-roster", Frame::Hello(Hello { roster: 7, ..hello() })),
+        ("frame-roster", Frame::Roster { have: 3 }),
     ]
 }
 
@@ -403,6 +405,9 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-witnessed", Answer::Witnessed { status: 409, body: b"7\n".to_vec() }),
         ("answer-status", Answer::Status(status_answer())),
         ("answer-status-none", Answer::Status(StatusAnswer::default())),
+        ("answer-hello-roster", Answer::Hello(Hello { roster: 7, ..hello() })),
+        ("answer-roster", Answer::Roster(vec![vec![0xd8, 0x62], vec![0xd8, 0x62, 0x84]])),
+        ("answer-roster-none", Answer::Roster(vec![])),
     ]
 }
 

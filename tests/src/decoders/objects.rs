@@ -212,7 +212,7 @@ pub(super) fn frame(bytes: &[u8]) {
         match &frame {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
-            Frame::Changes { .. } | Frame::LogFile { .. } => {}
+            Frame::Changes { .. } | Frame::LogFile { .. } | Frame::Roster { .. } => {}
             Frame::AddCheckpoint(body) => drop(AddCheckpoint::parse(body)),
             Frame::Pairing(shown) => {
                 card(&shown.card);
@@ -228,11 +228,11 @@ pub(super) fn frame(bytes: &[u8]) {
     if let Ok(answer) = Answer::decode(bytes) {
         assert!(bytes.len() <= ANSWER_BYTES_MAX, "an answer of {} bytes was taken", bytes.len());
         assert_eq!(answer.encode(), bytes, "what is read is what is written");
-        if let Answer::Hello(hello) = &answer {
-            card(&hello.card);
-        }
-        if let Answer::Status(told) = &answer {
-            told.tokens.iter().for_each(|token| status_list(token));
+        match &answer {
+            Answer::Hello(hello) => card(&hello.card),
+            Answer::Roster(versions) => versions.iter().take(4).for_each(|version| check_roster(version)),
+            Answer::Status(told) => told.tokens.iter().for_each(|token| status_list(token)),
+            _ => {}
         }
     }
 }

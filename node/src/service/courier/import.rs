@@ -308,6 +308,7 @@ fn may_be_kept(frame: &[u8]) -> bool {
             | Frame::Pairing(_)
             | Frame::LogFile { .. }
             | Frame::Status(_)
+            | Frame::Roster { .. }
             | Frame::AddCheckpoint(_),
         )
         | Err(_) => false,

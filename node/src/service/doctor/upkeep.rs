@@ -80,6 +80,42 @@ fn judge_backup(view: &Value, which: &str) -> Check {
     }
 }
 
+/// Time the roster has left, what it says of this node, and forks; nothing where there is none.
+pub(super) fn roster(node: Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>, Refusal>> {
+    async move {
+        let reader = node.clone();
+        let view = tokio::task::spawn_blocking(move || reader.roster_view()).await;
+        let view = view.map_err(|e| Refusal::new("internal").with("cause", e))?;
+        Ok(judge_roster(&view))
+    }
+    .boxed()
+}
+
+fn judge_roster(view: &Value) -> Vec<Check> {
+    let version = view["version"].as_u64().unwrap_or_default();
+    if version == 0 {
+        return Vec::new();
+    }
+    let check = match view["freshness"].as_str() {
+        Some("expired") => Check::warn("roster-expired"),
+        Some("warn") => Check::warn("roster-ends"),
+        _ => Check::ok("roster-good"),
+    };
+    let days = view["days_left"].as_i64().unwrap_or_default().unsigned_abs();
+    let mut checks = vec![check.with("version", version).with("days", days)];
+    match view["state"].as_str() {
+        Some("suspended") => checks.push(Check::fail("roster-suspended")),
+        Some("withdrawn") => checks.push(Check::fail("roster-withdrawn")),
+        Some("succeeded") => checks.push(Check::fail("roster-succeeded")),
+        Some("unlisted") => checks.push(Check::warn("roster-unlisted")),
+        _ => {}
+    }
+    if view["forks"].as_u64().unwrap_or_default() > 0 {
+        checks.push(Check::fail("roster-forked"));
+    }
+    checks
+}
+
 /// The fence, and what a restore cost.
 pub(super) fn recovery(node: Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>, Refusal>> {
     async move {

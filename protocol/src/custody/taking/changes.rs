@@ -61,8 +61,8 @@ pub fn told(
     issuer: &NodeName,
     changes: &[Statement],
 ) -> Result<Batch, DecideError> {
-    if office.fenced {
-        return Err(DecideError::Rule("fenced"));
+    if let Some(code) = office.closed() {
+        return Err(DecideError::Rule(code));
     }
     let before = loaded.transfer.clone();
     let t = &mut loaded.transfer;

@@ -61,7 +61,7 @@ fn witnessed(office: &Office<'_>, t: &Transfer, seal: &Statement, inclusion: Opt
 pub fn may_install(office: &Office<'_>, t: &Transfer, message: &Message) -> bool {
     let sealed =
         |seal: &Statement| matches!(&seal.body, Body::Seal(b) if (b.head, b.count) == (t.head, t.count));
-    !office.fenced
+    office.closed().is_none()
         && t.stage == Stage::Accepted
         && release_fits(office, t, message).is_ok_and(|seal| sealed(&seal))
 }
