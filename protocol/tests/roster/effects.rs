@@ -137,6 +137,7 @@ fn a_proof_is_judged_by_the_roster() {
         recorders: vec![],
         number: None,
         trial: false,
+        status: None,
     };
     let text = proof::issue(&office_key(2, Role::Proof, 0), &claims).unwrap();
     let why = |members: &Members| proof::verify(&text, members, after(20)).why;
