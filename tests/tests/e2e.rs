@@ -25,3 +25,5 @@ mod repairing;
 mod restoring;
 #[path = "e2e/soak.rs"]
 mod soak;
+#[path = "e2e/status.rs"]
+mod status;
