@@ -85,6 +85,9 @@ pub(crate) enum Verb {
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),
+    /// Trust packs.
+    #[command(subcommand, arg_required_else_help = true)]
+    TrustPack(verbs::trust_pack::Verb),
     /// Backups.
     #[command(subcommand, arg_required_else_help = true)]
     Backup(verbs::backup::Verb),

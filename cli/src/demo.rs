@@ -203,8 +203,8 @@ async fn issue(offices: &Offices, out: &Path, id: &str) -> Result<String, Failur
 
 /// Verifies offline, from the files alone.
 fn check(out: &Path, text: &str) -> Result<Value, Failure> {
-    let trust = crate::verbs::verify::trusted(&[out.join("trust.card")])?;
-    let checked = proof::verify(text, &trust, Clock::for_home(true).now());
+    let trust = crate::trust::Trust::read(&[out.join("trust.card")])?;
+    let checked = proof::verify(text, &trust.members, Clock::for_home(true).now());
     let verdict = match checked.verdict() {
         Verdict::Valid => "valid",
         Verdict::Invalid => "invalid",

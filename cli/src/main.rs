@@ -14,6 +14,7 @@ mod files;
 mod help;
 mod output;
 mod show;
+mod trust;
 mod verbs;
 mod words;
 

@@ -21,6 +21,7 @@ pub(crate) mod roster;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod transfer;
+pub(crate) mod trust_pack;
 pub(crate) mod verify;
 pub(crate) mod void;
 pub(crate) mod volunteer;
@@ -99,6 +100,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Evidence(verb) => evidence::run(verb, context).await,
         Verb::Roster(verb) => roster::run(*verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
+        Verb::TrustPack(verb) => trust_pack::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,
         Verb::Restore(args) => restore::run(args, context).await,
         Verb::Repair(args) => repair::run(args, context).await,

@@ -7,21 +7,23 @@ use fluent_bundle::resolver::errors::ReferenceKind;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentError, FluentResource};
 use unic_langid::LanguageIdentifier;
 
-const ZH: [&str; 6] = [
+const ZH: [&str; 7] = [
     include_str!("../words/zh.ftl"),
     include_str!("../words/errors.zh.ftl"),
     include_str!("../words/courier.zh.ftl"),
     include_str!("../words/log.zh.ftl"),
     include_str!("../words/roster.zh.ftl"),
     include_str!("../words/demo.zh.ftl"),
+    include_str!("../words/proofs.zh.ftl"),
 ];
-const EN: [&str; 6] = [
+const EN: [&str; 7] = [
     include_str!("../words/en.ftl"),
     include_str!("../words/errors.en.ftl"),
     include_str!("../words/courier.en.ftl"),
     include_str!("../words/log.en.ftl"),
     include_str!("../words/roster.en.ftl"),
     include_str!("../words/demo.en.ftl"),
+    include_str!("../words/proofs.en.ftl"),
 ];
 
 /// Fields of refusals whose values are words of a closed list (`word-<list>-<value>`).

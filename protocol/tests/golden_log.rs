@@ -12,11 +12,12 @@ mod samples;
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use samples::{common, proofs, signer};
-use yunling_protocol::id::{ChainHead, Salt, StatementId, TransferId};
+use samples::{bodies, common, proofs, signer};
+use yunling_protocol::id::{ChainHead, DossierKey, Salt, StatementId, TransferId};
 use yunling_protocol::key::Role;
 use yunling_protocol::key::Signer as _;
 use yunling_protocol::log::audit::Audit;
+use yunling_protocol::log::entry::{EntryError, spend_mark, void_mark};
 use yunling_protocol::log::evidence::{Evidence, IncludedLeaf};
 use yunling_protocol::log::life::LifeRecord;
 use yunling_protocol::log::merkle::{
@@ -200,6 +201,29 @@ fn made() -> Vec<(String, Vec<u8>)> {
     ]);
     all.extend(evidence().into_iter().map(|(name, evidence)| (name.to_owned(), evidence.encode())));
     all
+}
+
+#[test]
+fn every_kind_of_statement_has_its_entry() {
+    let key = DossierKey([0x55; 32]);
+    let mut kinds = [0; 4];
+    for (name, body) in bodies() {
+        let statement = Statement::sign(&signer(Role::Statement), &common(), &body).unwrap();
+        let id = statement.id.0;
+        let expected = match &body {
+            Body::Seal(seal) => Entry::Custody { id, nullifier: seal.nullifier },
+            Body::Void(void) => Entry::Change { id, mark: void_mark(void.target) },
+            Body::Correction(correction) => Entry::Change { id, mark: void_mark(correction.target) },
+            Body::Redemption(redemption) => Entry::Change { id, mark: spend_mark(&key, redemption.number) },
+            _ => Entry::Signed(id),
+        };
+        kinds[expected.kind() as usize] += 1;
+        assert_eq!(Entry::of_statement(&statement, Some(&key)), Ok(expected), "{name}");
+        let without = Entry::of_statement(&statement, None);
+        let needs = matches!(body, Body::Redemption(_));
+        assert_eq!(without, if needs { Err(EntryError::KeyNeeded) } else { Ok(expected) }, "{name}");
+    }
+    assert!(kinds[1] > 5 && kinds[2] > 0 && kinds[3] > 2, "{kinds:?}");
 }
 
 #[test]

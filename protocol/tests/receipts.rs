@@ -392,3 +392,34 @@ fn sizes_of_p1_and_p2() {
         }
     }
 }
+
+/// A proof with a receipt against bare signature checks in the same run. Run by hand in release:
+/// `cargo test --release -p yunling-protocol --test receipts -- --ignored --nocapture`.
+#[test]
+#[ignore = "figures, for a release build"]
+fn verification_in_bare_signature_checks() {
+    let time = |n: u32, work: &dyn Fn()| {
+        let started = std::time::Instant::now();
+        (0..n).for_each(|_| work());
+        started.elapsed() / n
+    };
+    let signer = signer(ISSUER, Role::Proof);
+    let key = KeyEntry::new(Role::Proof, signer.public(), UnixTime(0), None).unwrap();
+    let signature = signer.sign(b"message").unwrap();
+    let bare = time(2_000, &|| assert!(key.verify(b"message", &signature)));
+    let text = p2(&[made(9_000, 16_384, &["w1", "w2"])]);
+    let (trust, quorum) = (trust(always), quorum());
+    let keys = |node: &NodeName| {
+        trust.get(node).into_iter().flat_map(|m| m.card.card.keys_of(Role::Log)).cloned().collect()
+    };
+    let find = |_: &Origin| Some(quorum.clone());
+    let logs = LogTrust { keys: &keys, quorum: &find, required: true };
+    let (lists, rules) = (StatusLists::default(), StatusRules::default());
+    let p2 = time(1_000, &|| {
+        let checked = verify_logged(&text, &trust, &lists, &rules, &logs, ISSUED);
+        assert_eq!(checked.verdict(), Verdict::Valid);
+    });
+    let ratio = p2.as_secs_f64() / bare.as_secs_f64();
+    println!("bare signature check {bare:?}, P2 with 14 hashes and 2 witnesses {p2:?}: {ratio:.2} of them");
+    assert!(ratio < 6.0, "{ratio:.2}");
+}

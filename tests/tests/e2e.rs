@@ -27,3 +27,5 @@ mod restoring;
 mod roster;
 #[path = "e2e/soak.rs"]
 mod soak;
+#[path = "e2e/status.rs"]
+mod status;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use yunling_protocol::minutes::Minutes;
+use yunling_protocol::proof::PREFIX;
 
 use super::{Context, verify};
 use crate::failure::{Exit, Failure};
@@ -17,6 +18,14 @@ use crate::words::fields;
 pub(crate) enum Verb {
     /// Issues a proof.
     Issue(IssueArgs),
+    /// Proofs of a dossier.
+    List {
+        /// Dossier id, identity number, or name.
+        #[arg(value_name = "REF")]
+        volunteer: String,
+    },
+    /// Withdraws one for ever.
+    Revoke(RevokeArgs),
     /// Verifies a proof, without a node.
     Verify(verify::Args),
 }
@@ -53,6 +62,17 @@ pub(crate) struct IssueArgs {
     png: Option<PathBuf>,
 }
 
+/// Options of `proof revoke`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RevokeArgs {
+    /// Code, text, or a file of the text.
+    #[arg(value_name = "CODE|TEXT|FILE")]
+    proof: String,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
 /// Hours with at most two decimals as whole minutes; there is no other unit of account.
 fn whole_minutes(text: &str) -> Result<Minutes, String> {
     let wrong =
@@ -73,7 +93,9 @@ fn whole_minutes(text: &str) -> Result<Minutes, String> {
 pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
     match verb {
         Verb::Issue(args) => issue(args, context).await,
-        Verb::Verify(args) => verify::run(&args, context),
+        Verb::List { volunteer } => listed(&volunteer, context).await,
+        Verb::Revoke(args) => revoke(&args, context).await,
+        Verb::Verify(args) => verify::run(&args, context).await,
     }
 }
 
@@ -113,6 +135,44 @@ async fn issue(args: IssueArgs, context: &Context<'_>) -> Result<Exit, Failure> 
     if args.out.is_none() {
         out.line(&proof);
     }
+    out.say("proof-code", &fields([("code", text(&answer, "code"))]));
+    Ok(Exit::Yes)
+}
+
+async fn listed(volunteer: &str, context: &Context<'_>) -> Result<Exit, Failure> {
+    let out = context.out;
+    let answer = context.call("proof/list", json!({ "volunteer": volunteer })).await?;
+    out.object(&answer);
+    let row = |p: &Value| {
+        let hours = fields([("hours", text(p, "hours")), ("minutes", text(p, "minutes"))]);
+        vec![
+            text(p, "code"),
+            text(p, "issued"),
+            text(p, "expires"),
+            out.words.say(&format!("verify-{}", text(p, "amount")), &hours),
+            out.words.of("status", &text(p, "status")),
+            text(p, "since"),
+            text(p, "reason"),
+        ]
+    };
+    let rows: Vec<_> = list(&answer, "proofs").iter().map(row).collect();
+    if rows.is_empty() {
+        out.say("proof-none", &fields::<&str, 0>([]));
+    } else {
+        out.table(&["code", "issued", "expires", "amount", "status", "since", "reason"], &[], rows);
+    }
+    Ok(Exit::Yes)
+}
+
+async fn revoke(args: &RevokeArgs, context: &Context<'_>) -> Result<Exit, Failure> {
+    // A code has a slash as a path has: what is there as a file is read.
+    let path = std::path::Path::new(&args.proof);
+    let given = args.proof.starts_with(PREFIX) || !path.is_file();
+    let proof = if given { args.proof.clone() } else { files::read_text(path, verify::PROOF_BYTES_MAX)? };
+    let answer =
+        context.call("proof/revoke", json!({ "proof": proof.trim(), "reason": args.reason })).await?;
+    context.out.object(&answer);
+    context.out.say("proof-revoked", &fields([("code", text(&answer, "code"))]));
     Ok(Exit::Yes)
 }
 

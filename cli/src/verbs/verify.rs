@@ -1,26 +1,36 @@
-//! `proof verify`: one word and its reason, from the proof and node cards alone. No node, no network.
+//! `proof verify`: one word and its reason, from the proof, node cards and trust packs alone. No node and
+//! no network, unless `--ask` lets the running node fetch the issuer's newest list.
 //!
-//! The word is never a bare tick: it says as of when, that the revocation status is unknown, and
-//! that the signature is technical. Exit code 0 valid, 1 invalid, 2 cannot tell.
+//! The word is never a bare tick: it says as of when, the revocation status with its date or that it is
+//! unknown, and that the signature is technical. Exit code 0 valid, 1 invalid, 2 cannot tell.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
-use yunling_node::clock::Clock;
-use yunling_protocol::member::{Member, Members};
+use yunling_protocol::member::Members;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
-use yunling_protocol::proof::{Amount, Claims, PREFIX, TOKEN_BYTES_MAX, Verdict, Verified, verify};
+use yunling_protocol::proof::{
+    Amount, Claims, PREFIX, StatusRules, TOKEN_BYTES_MAX, Verdict, Verified, verify_with,
+};
+use yunling_protocol::status::LIST_SECONDS;
+use yunling_protocol::trust_pack::TrustPack;
 
 use super::Context;
-use crate::cards;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::Output;
+use crate::show::text;
+use crate::trust::Trust;
 use crate::words::{Fields, Lang, fields};
 
 /// Largest file taken for a proof: more than the longest text, less than a mistake.
-const PROOF_BYTES_MAX: u64 = 8 * TOKEN_BYTES_MAX as u64;
+pub(crate) const PROOF_BYTES_MAX: u64 = 8 * TOKEN_BYTES_MAX as u64;
+/// Longest wait for the node's questions to the issuer.
+const ASK_WITHIN: Duration = Duration::from_secs(120);
+const DAY_SECONDS: i64 = 86_400;
 
 /// Options of `proof verify`.
 #[derive(Debug, clap::Args)]
@@ -28,52 +38,56 @@ pub(crate) struct Args {
     /// The text, a file of it, or `-`.
     #[arg(value_name = "TEXT|FILE")]
     proof: String,
-    /// Node cards.
-    #[arg(long, value_name = "FILE", required = true)]
+    /// Node cards and trust packs.
+    #[arg(long, value_name = "FILE", required_unless_present = "ask")]
     trust: Vec<PathBuf>,
+    /// Ask the running node.
+    #[arg(long)]
+    ask: bool,
+    /// Oldest list that counts.
+    #[arg(long, value_name = "DAYS", default_value_t = (LIST_SECONDS / DAY_SECONDS) as u32)]
+    stale_days: u32,
+}
+
+/// Where the record of a superseded proof went, as its issuer says.
+struct Moved {
+    at: String,
+    to: NodeName,
 }
 
 /// Verifies.
-pub(crate) fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Failure> {
-    let trust = trusted(&args.trust)?;
+pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Failure> {
+    let mut trust = Trust::read(&args.trust)?;
     let given = if args.proof.starts_with(PREFIX) {
         args.proof.clone()
     } else {
         files::read_text(Path::new(&args.proof), PROOF_BYTES_MAX)?
     };
-    // The clock may be set only where every office trusted is a trial one.
-    let trial = trust.iter().all(|m| m.card.card.trial);
-    let verified = verify(&given, &trust, Clock::for_home(trial).now());
-    context.out.object(&as_json(&verified, &trust, context.out));
-    show(context.out, &verified, &trust);
+    let mut moved = None;
+    if args.ask {
+        let body = json!({ "proof": given.trim() });
+        let answer = context.control()?.call_within("proof/ask", body, ASK_WITHIN).await?;
+        let broken =
+            |cause: String| Failure::new("control-broken").with("cause", cause).exit(Exit::CannotTell);
+        let pack = BASE64.decode(text(&answer, "pack").as_bytes()).map_err(|e| broken(e.to_string()))?;
+        let pack = TrustPack::decode(&pack).map_err(|e| broken(e.to_string()))?;
+        trust.add_pack(pack, "proof/ask")?;
+        moved = answer
+            .get("moved")
+            .filter(|m| !m.is_null())
+            .and_then(|m| Some(Moved { at: text(m, "at"), to: NodeName::parse(&text(m, "to")).ok()? }));
+    }
+    let now = trust.settle();
+    let rules = StatusRules { stale_seconds: Some(i64::from(args.stale_days) * DAY_SECONDS) };
+    let verified = verify_with(&given, &trust.members, &trust.lists, &rules, now);
+    let shown = Shown { out: context.out, verified: &verified, trust: &trust, moved: moved.as_ref() };
+    context.out.object(&shown.as_json());
+    shown.show();
     Ok(match verified.verdict() {
         Verdict::Valid => Exit::Yes,
         Verdict::Invalid => Exit::No,
         Verdict::CannotTell => Exit::CannotTell,
     })
-}
-
-/// The cards of all files; of two cards of one node the newer counts, other keys under one name are
-/// refused.
-pub(crate) fn trusted(paths: &[PathBuf]) -> Result<Members, Failure> {
-    let mut members = Members::default();
-    for path in paths {
-        let text = files::read_text(path, cards::TEXT_BYTES_MAX)?;
-        let shown = path.display();
-        let found = cards::cards_in(&text).map_err(|f| f.with("path", &shown).exit(Exit::Usage))?;
-        for card in found {
-            let name = &card.card.name;
-            let old = members.get(name).map(|m| (m.card.fingerprint(), m.card.card.made_at));
-            match old {
-                Some((fingerprint, _)) if fingerprint != card.fingerprint() => {
-                    return Err(Failure::usage("trust-conflict").with("path", shown).with("name", name));
-                }
-                Some((_, made_at)) if made_at >= card.card.made_at => {}
-                _ => members.insert(Member { card, removed_at: None }),
-            }
-        }
-    }
-    Ok(members)
 }
 
 fn title(out: &Output, trust: &Members, name: &NodeName) -> String {
@@ -97,51 +111,91 @@ fn amount(claims: &Claims) -> (&'static str, Minutes) {
     }
 }
 
-/// The words of the reason with what the proof itself says.
-fn reason(out: &Output, verified: &Verified, trust: &Members) -> String {
-    let known = verified.claims.as_ref().map(|c| {
-        fields([
-            ("issuer", title(out, trust, &c.issuer)),
-            ("issued", c.issued.day().to_string()),
-            ("expires", c.expires.day().to_string()),
-        ])
-    });
-    out.words.error(verified.why.code(), &known.unwrap_or_default())
+/// A verdict with what it rests on.
+struct Shown<'a> {
+    out: &'a Output,
+    verified: &'a Verified,
+    trust: &'a Trust,
+    moved: Option<&'a Moved>,
 }
 
-fn as_json(verified: &Verified, trust: &Members, out: &Output) -> Value {
-    let mut value = json!({
-        "verdict": word(verified.verdict()), "why": verified.why.code(),
-        "message": reason(out, verified, trust), "status": "unknown",
-    });
-    let Some(claims) = &verified.claims else { return value };
-    let (kind, minutes) = amount(claims);
-    let recorders = claims.recorders.iter().map(|(node, minutes)| {
-        json!({ "node": node.to_string(), "title": title(out, trust, node), "minutes": minutes.map(|m| m.0) })
-    });
-    let more = json!({
-        "issuer": claims.issuer.to_string(), "issuer_title": title(out, trust, &claims.issuer),
-        "issued": claims.issued.day().to_string(), "expires": claims.expires.day().to_string(),
-        "amount": kind, "minutes": minutes.0, "hours": minutes.hours_text(),
-        "from": claims.days.map(|(first, _)| first.to_string()),
-        "to": claims.days.map(|(_, last)| last.to_string()),
-        "name": claims.full_name, "number": claims.number, "epoch": claims.epoch,
-        "recorders": recorders.collect::<Vec<_>>(), "trial": claims.trial, "signature": "technical",
-    });
-    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
-        value.extend(more);
+impl Shown<'_> {
+    fn title(&self, name: &NodeName) -> String {
+        title(self.out, &self.trust.members, name)
     }
-    value
-}
 
-fn show(out: &Output, verified: &Verified, trust: &Members) {
-    let verdict = word(verified.verdict());
-    let reason = reason(out, verified, trust);
-    let issued = verified.claims.as_ref().map(|c| c.issued.day().to_string()).unwrap_or_default();
-    out.say(&format!("verify-{verdict}"), &fields([("reason", reason.as_str()), ("issued", &issued)]));
-    if let Some(claims) = &verified.claims {
-        show_claims(out, claims, trust);
-        out.say("verify-signature", &Fields::new());
+    /// The words of the reason with what the proof itself, the list and the issuer say.
+    fn reason(&self) -> String {
+        let mut known = Fields::new();
+        if let Some(c) = &self.verified.claims {
+            known.extend(fields([
+                ("issuer", self.title(&c.issuer)),
+                ("issued", c.issued.day().to_string()),
+                ("expires", c.expires.day().to_string()),
+            ]));
+        }
+        known.extend(self.verified.status.map(|seen| ("status_at".to_owned(), seen.at.to_string())));
+        if let Some(moved) = self.moved {
+            known.extend(fields([("moved_at", moved.at.clone()), ("moved_to", self.title(&moved.to))]));
+        }
+        self.out.words.error(self.verified.why.code(), &known)
+    }
+
+    fn status(&self) -> &'static str {
+        self.verified.status.map_or("unknown", |seen| seen.status.word())
+    }
+
+    fn as_json(&self) -> Value {
+        let packs = self.trust.packs.iter();
+        let packs = packs.map(|(by, at)| json!({ "by": by.to_string(), "made": at.to_string() }));
+        let mut value = json!({
+            "verdict": word(self.verified.verdict()), "why": self.verified.why.code(),
+            "message": self.reason(), "status": self.status(),
+            "status_at": self.verified.status.map(|seen| seen.at.to_string()),
+            "packs": packs.collect::<Vec<_>>(), "lists_refused": self.trust.refused,
+            "moved": self.moved.map(|m| json!({
+                "at": m.at, "to": m.to.to_string(), "title": self.title(&m.to),
+            })),
+        });
+        let Some(claims) = &self.verified.claims else { return value };
+        let (kind, minutes) = amount(claims);
+        let recorders = claims.recorders.iter().map(|(node, minutes)| {
+            json!({ "node": node.to_string(), "title": self.title(node), "minutes": minutes.map(|m| m.0) })
+        });
+        let more = json!({
+            "issuer": claims.issuer.to_string(), "issuer_title": self.title(&claims.issuer),
+            "issued": claims.issued.day().to_string(), "expires": claims.expires.day().to_string(),
+            "amount": kind, "minutes": minutes.0, "hours": minutes.hours_text(),
+            "from": claims.days.map(|(first, _)| first.to_string()),
+            "to": claims.days.map(|(_, last)| last.to_string()),
+            "name": claims.full_name, "number": claims.number, "epoch": claims.epoch,
+            "recorders": recorders.collect::<Vec<_>>(), "trial": claims.trial, "signature": "technical",
+        });
+        if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+            value.extend(more);
+        }
+        value
+    }
+
+    fn show(&self) {
+        let out = self.out;
+        let verdict = word(self.verified.verdict());
+        let claims = self.verified.claims.as_ref();
+        let issued = claims.map(|c| c.issued.day().to_string()).unwrap_or_default();
+        let reason = self.reason();
+        out.say(&format!("verify-{verdict}"), &fields([("reason", reason.as_str()), ("issued", &issued)]));
+        if let Some(claims) = claims {
+            show_claims(out, claims, &self.trust.members);
+            let seen = self.verified.status.map(|seen| seen.at.to_string()).unwrap_or_default();
+            out.pairs(&[("status", out.words.of("status", self.status())), ("status-at", seen)]);
+            out.say("verify-signature", &Fields::new());
+        }
+        for (by, made) in &self.trust.packs {
+            out.say("verify-pack", &fields([("by", self.title(by)), ("made", made.to_string())]));
+        }
+        if self.trust.refused > 0 {
+            out.say("verify-lists-refused", &fields([("count", self.trust.refused)]));
+        }
     }
 }
 

@@ -78,8 +78,8 @@ pub fn void_mark(target: StatementId) -> [u8; 32] {
     Sha256::new().chain_update(b"yunling/void/1").chain_update(target.0).finalize().into()
 }
 
-/// Mark of the redemption with this running number in the dossier, from 1 or where the dossier
-/// begins to count; found by whoever holds the dossier key.
+/// Mark of the redemption with this running number in its dossier; found by whoever holds the dossier
+/// key and counts on.
 pub fn spend_mark(key: &DossierKey, number: u64) -> [u8; 32] {
     key.hmac(b"yunling/spend/1", &number.to_be_bytes())
 }

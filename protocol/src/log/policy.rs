@@ -1,7 +1,7 @@
 //! When a checkpoint counts as witnessed.
 //!
 //! [`Quorum`] is the rule of a log of ours (DESIGN §4): k of a fixed n witnesses, 2k > n, the
-//! log's owner never among them, each witness counted once however many keys it has. [`file`]
+//! log's owner never among them, each witness counted once however many keys it has. [`PolicyFile`]
 //! reads the policy files of other tools (`c2sp.org/tlog-policy`).
 
 pub mod file;

@@ -321,11 +321,13 @@ fn a_changed_proof_is_refused_and_a_newer_one_says_so() {
         (Verdict::Invalid, Why::Malformed)
     );
     assert_eq!(verdict(&[token.as_slice(), &[0]].concat()), (Verdict::Invalid, Why::Malformed));
-    // A receipt in the unprotected map (P2) is not skipped.
+    // A receipt in the unprotected map (P2) is not skipped; what else stands there is of a newer version.
     let at = 3 + usize::from(token[2] & 0x1f);
     assert_eq!(token[at], 0xa0);
-    let p2 = [&token[..at], &[0xa1, 0x19, 0x01, 0x8a, 0x81, 0x41, 0x00], &token[at + 1..]].concat();
-    assert_eq!(verdict(&p2), (Verdict::Invalid, Why::ReceiptBad));
+    let with = |header: &[u8]| [&token[..at], header, &token[at + 1..]].concat();
+    let no_receipt = with(&[0xa1, 0x19, 0x01, 0x8a, 0x81, 0x41, 0x00]);
+    assert_eq!(verdict(&no_receipt), (Verdict::Invalid, Why::ReceiptBad));
+    assert_eq!(verdict(&with(&[0xa1, 0x19, 0x01, 0x8b, 0x00])), (Verdict::CannotTell, Why::NewerVersion));
 }
 
 #[test]

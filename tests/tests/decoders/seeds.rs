@@ -31,6 +31,9 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::OutboxEntry;
 use yunling_protocol::recovery::fence::{Fence, encode_life};
 use yunling_protocol::statement::{Body, Statement, VoidStatement, statement_common};
+use yunling_protocol::status::token::{self, Heading};
+use yunling_protocol::status::{self, LIST_SECONDS, Status, StatusList, TTL_SECONDS};
+use yunling_protocol::trust_pack::TrustPack;
 use yunling_tests::{hex, repository_root};
 
 type Seeds = Vec<(String, Vec<u8>)>;
@@ -324,6 +327,53 @@ fn sheets() -> Seeds {
     ]
 }
 
+fn status_token(entries: &[(u64, Status)]) -> Vec<u8> {
+    let mut list = StatusList::new();
+    entries.iter().for_each(|(place, status)| list.set(*place, *status).unwrap());
+    let heading = Heading {
+        issuer: name("vol.yn.cn/532900"),
+        uri: "yunling:s/1".into(),
+        issued: AT,
+        expires: UnixTime(AT.0 + LIST_SECONDS),
+        ttl: TTL_SECONDS,
+    };
+    token::sign(&SoftSigner::from_seed(&[Role::Status as u8; 32]), &heading, &list).unwrap()
+}
+
+/// Our tokens, and one as others write it: `bits` before `lst`, four bits, no `iss`.
+fn status_lists() -> Seeds {
+    let ours =
+        status_token(&[(0, Status::Revoked), (77, Status::Suspended), (1_048_575, Status::Superseded)]);
+    let row = StatusList::from_row(4, vec![0x21; 600]).unwrap().pack();
+    let mut claims = vec![0xa3, 0x02, 0x61, b'u', 0x06, 0x01, 0x19, 0xff, 0xfd, 0xa2, 0x64];
+    claims.extend_from_slice(b"bits\x04\x63lst");
+    cbor::put_bytes(&mut claims, &row.list);
+    let mut header = vec![0xa2, 0x01, 0x26, 0x10];
+    cbor::put_text(&mut header, status::TYP);
+    let mut foreign = vec![0xd2, 0x84];
+    cbor::put_bytes(&mut foreign, &header);
+    foreign.push(0xa0);
+    cbor::put_bytes(&mut foreign, &claims);
+    cbor::put_bytes(&mut foreign, &[0x5a; 64]);
+    assert!(status::ForeignToken::parse(&foreign).is_ok());
+    vec![
+        ("payload".into(), Sign1::parse(&ours, 1 << 20).unwrap().payload),
+        ("ours".into(), ours),
+        ("empty".into(), status_token(&[])),
+        ("foreign".into(), foreign),
+    ]
+}
+
+fn trust_packs(golden: &BTreeMap<String, String>) -> Seeds {
+    let mut pack = TrustPack::new(AT, name("vol.yn.cn/532900"));
+    let empty = pack.encode();
+    pack.rosters.push(vec![0xd2; 40]);
+    pack.lists = vec![status_token(&[(5, Status::Revoked)]), vec![0xd2; 9]];
+    pack.checkpoints.push("vol.yn.cn/532900/1\n5\n".into());
+    pack.cards.push(hex(&golden["card"]));
+    vec![("empty".into(), empty), ("full".into(), pack.encode())]
+}
+
 #[test]
 #[ignore = "writes the seeds of the decoders"]
 fn write_the_seeds() {
@@ -333,7 +383,7 @@ fn write_the_seeds() {
         "card",
     );
     cards.push(("text".into(), golden["card-text"].clone().into_bytes()));
-    let all: [(&str, Seeds); 13] = [
+    let all: [(&str, Seeds); 15] = [
         ("statement", objects(&golden, "statement-")),
         ("message", objects(&golden, "message-")),
         ("card", cards),
@@ -347,6 +397,8 @@ fn write_the_seeds() {
         ("config", configs()),
         ("sheet", sheets()),
         ("backup", backups()),
+        ("status-list", status_lists()),
+        ("trust-pack", trust_packs(&golden)),
         ("log", logs()),
     ];
     for (decoder, seeds) in all {

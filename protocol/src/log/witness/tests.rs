@@ -129,3 +129,53 @@ fn signatures_of_others_are_not_stored() {
     let stored = Note::parse(world.seen.unwrap().note.as_bytes()).unwrap();
     assert_eq!((stored.signatures.len(), stored.text), (1, note.text));
 }
+
+/// A log that shows two histories asks in any order, with any old size and any proof; what was cosigned
+/// must lie on one of them. Every fork that is shown at the witnessed size comes with its two notes.
+#[test]
+fn a_log_with_two_histories_never_gets_cosignatures_on_both() {
+    let mut seed = 7u64;
+    let mut dice = move |n: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % n
+    };
+    let (mut both, mut forks) = (0, 0);
+    for _ in 0..150 {
+        let fork = dice(19);
+        let mut worlds = [World::new(), World::new()];
+        worlds[1].tree = MemoryTree::new();
+        for i in 0..20u64 {
+            let leaf = if i == fork { [99; 32] } else { leaf_hash(&[i as u8]) };
+            worlds[1].tree.append_leaf(leaf).unwrap();
+        }
+        let mut cosigned: Vec<Checkpoint> = Vec::new();
+        let mut sides = [false; 2];
+        for _ in 0..40 {
+            let side = dice(2) as usize;
+            let head = worlds[side].head(dice(21));
+            // Mostly the size that the witness has; the proof is of one tree or the other.
+            let seen = cosigned.last().map_or(0, |c| c.size);
+            let old = if dice(4) == 0 { dice(21) } else { seen };
+            let proof = consistency_proof(&worlds[dice(2) as usize].tree, old, head.size).unwrap_or_default();
+            let note = head.sign(&worlds[0].log).unwrap().render();
+            let decision = worlds[0].ask(&AddCheckpoint::body(old, &proof, &note));
+            match decision.answer {
+                Answer::Cosigned(_) => {
+                    sides[side] |= head.size > fork;
+                    cosigned.push(head);
+                }
+                _ => assert_eq!(decision.store, None),
+            }
+            if let Some(Alarm::TwoRoots { seen, shown }) = decision.alarm {
+                let read = |note: &str| Checkpoint::parse(note.as_bytes()).unwrap().1;
+                assert_eq!(read(&seen).size, read(&shown).size);
+                assert_ne!(read(&seen).root, read(&shown).root);
+                forks += 1;
+            }
+        }
+        assert!(!(sides[0] && sides[1]), "cosignatures on both histories");
+        both += usize::from(sides[0] || sides[1]);
+        assert!(cosigned.windows(2).all(|pair| pair[0].size <= pair[1].size), "a tree never shrinks");
+    }
+    assert!(both > 100 && forks > 20, "{both} {forks}: the runs must reach behind the fork");
+}

@@ -1,0 +1,92 @@
+//! What a verifier trusts: node cards in text files, and trust packs.
+//!
+//! Every part is checked by its own signature; that the card of a file is the right office's is what
+//! `--trust` says. Lists that do not verify are left out, which can only make a verdict weaker.
+
+use std::path::PathBuf;
+
+use yunling_node::clock::Clock;
+use yunling_protocol::card::SignedCard;
+use yunling_protocol::day::UnixTime;
+use yunling_protocol::member::{Member, Members};
+use yunling_protocol::name::NodeName;
+use yunling_protocol::status::StatusLists;
+use yunling_protocol::trust_pack::{PACK_BYTES_MAX, TrustPack};
+
+use crate::cards;
+use crate::failure::{Exit, Failure};
+use crate::files;
+
+/// Cards, status lists, and the packs they came in.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    /// The offices.
+    pub(crate) members: Members,
+    /// Their lists, verified.
+    pub(crate) lists: StatusLists,
+    /// Who says to have made each pack, and when.
+    pub(crate) packs: Vec<(NodeName, UnixTime)>,
+    /// Lists that did not verify.
+    pub(crate) refused: usize,
+    tokens: Vec<Vec<u8>>,
+}
+
+impl Trust {
+    /// Reads every file, then verifies the lists with the cards of all.
+    pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let mut trust = Self::default();
+        for path in paths {
+            let bytes = files::read(path, PACK_BYTES_MAX as u64)?;
+            let shown = path.display().to_string();
+            if let Ok(pack) = TrustPack::decode(&bytes) {
+                trust.add_pack(pack, &shown)?;
+                continue;
+            }
+            let large = bytes.len() as u64 > cards::TEXT_BYTES_MAX;
+            let text = String::from_utf8(bytes).ok().filter(|_| !large);
+            let text = text.ok_or_else(|| Failure::usage("file-text").with("path", &shown))?;
+            let found = cards::cards_in(&text).map_err(|f| f.with("path", &shown).exit(Exit::Usage))?;
+            found.into_iter().try_for_each(|card| trust.add_card(card, &shown))?;
+        }
+        Ok(trust)
+    }
+
+    /// Adds a pack; its lists count after [`Trust::settle`].
+    pub(crate) fn add_pack(&mut self, pack: TrustPack, shown: &str) -> Result<(), Failure> {
+        for card in pack.signed_cards() {
+            // One card that a newer version made must not take the others away.
+            if let Ok(card) = card {
+                self.add_card(card, shown)?;
+            }
+        }
+        self.packs.push((pack.made_by, pack.made_at));
+        self.tokens.extend(pack.lists);
+        Ok(())
+    }
+
+    /// Of two cards of one node the newer counts; other keys under one name are refused.
+    fn add_card(&mut self, card: SignedCard, shown: &str) -> Result<(), Failure> {
+        let name = &card.card.name;
+        let old = self.members.get(name).map(|m| (m.card.fingerprint(), m.card.card.made_at));
+        match old {
+            Some((fingerprint, _)) if fingerprint != card.fingerprint() => {
+                return Err(Failure::usage("trust-conflict").with("path", shown).with("name", name));
+            }
+            Some((_, made_at)) if made_at >= card.card.made_at => {}
+            _ => self.members.insert(Member { card, removed_at: None }),
+        }
+        Ok(())
+    }
+
+    /// Verifies the lists of all packs with the cards of all files; the clock to judge by. It may be set
+    /// only where every office trusted is a trial one.
+    pub(crate) fn settle(&mut self) -> UnixTime {
+        let now = Clock::for_home(self.members.iter().all(|m| m.card.card.trial)).now();
+        for bytes in std::mem::take(&mut self.tokens) {
+            let token = yunling_protocol::status::StatusToken::parse(&bytes);
+            let added = token.and_then(|token| self.lists.add(token, &self.members, now));
+            self.refused += usize::from(added.is_err());
+        }
+        now
+    }
+}
