@@ -23,6 +23,9 @@ pub const ITEMS_MAX: usize = 60;
 /// all of them stay under the answer cap.
 pub const SEALS_MAX: usize = 1_000;
 
+/// What a node speaks that understands rosters; the newest today.
+pub const SPEAKS_ROSTERS: u64 = 2;
+
 /// First words of a peer on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -30,7 +33,7 @@ pub struct Hello {
     pub card: Vec<u8>,
     /// Its life.
     pub life: Life,
-    /// Statement and message versions it speaks; 1 today.
+    /// What it speaks: 1, or [`SPEAKS_ROSTERS`]. One that speaks 1 reads no greeting with a roster in it.
     pub version: u64,
     /// Its clock, unix seconds, so that offices can compare.
     pub clock: i64,
