@@ -9,7 +9,7 @@ pub mod wire;
 use std::fmt;
 
 pub use status::{StatusAnswer, StatusAsk};
-pub use wire::{Answer, Frame, Hello, Pairing};
+pub use wire::{Answer, Frame, Hello, Pairing, SPEAKS_ROSTERS};
 
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::cose::{self, CoseError, Sign1, Typ};

@@ -15,7 +15,7 @@ use yunling_protocol::custody::record::Loaded;
 use yunling_protocol::custody::{Side, Stage, giving, taking};
 use yunling_protocol::delivery;
 use yunling_protocol::ledger;
-use yunling_protocol::message::{Answer, Content, Frame, Hello, Message};
+use yunling_protocol::message::{Answer, Content, Frame, Hello, Message, SPEAKS_ROSTERS};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, secrets_key};
 use yunling_protocol::recovery::{learn, tell};
@@ -153,7 +153,7 @@ impl Node {
         Ok(Hello {
             card: card.bytes().to_vec(),
             life: self.life(),
-            version: 1,
+            version: SPEAKS_ROSTERS,
             clock: self.home.clock.now().0,
             roster: self.roster_version(),
         })
@@ -169,7 +169,9 @@ impl Node {
         if let Err(error) = self.note_peer(&shown) {
             return self.refuse_peer(name.as_str(), &error.code);
         }
+        let speaks = hello.version;
         match self.hello() {
+            Ok(hello) if speaks < SPEAKS_ROSTERS => Answer::Hello(Hello { roster: 0, ..hello }),
             Ok(hello) => Answer::Hello(hello),
             Err(error) => Answer::Refused(error.code),
         }

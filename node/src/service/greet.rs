@@ -47,10 +47,16 @@ impl Node {
         let peer = peer.ok_or_else(|| ("peer-unknown", name.to_string()))?;
         let hello = self.hello().map_err(|e| ("internal", e.code))?;
         let began = Instant::now();
+        let older = Hello { roster: 0, ..hello.clone() };
         let answer = net.request(peer, Frame::Hello(hello).encode(), HELLO_TIMEOUT).await;
+        let mut answer = Answer::decode(&answer.map_err(|e| (e.code(), e.to_string()))?);
+        if matches!(&answer, Ok(Answer::Refused(code)) if code == "frame-encoding") {
+            // One of 0.2 reads no greeting with a roster in it.
+            let again = net.request(peer, Frame::Hello(older).encode(), HELLO_TIMEOUT).await;
+            answer = Answer::decode(&again.map_err(|e| (e.code(), e.to_string()))?);
+        }
         let (took, clock) = (began.elapsed(), self.home.clock.now().0);
-        let answer = answer.map_err(|e| (e.code(), e.to_string()))?;
-        let hello = match Answer::decode(&answer) {
+        let hello = match answer {
             Ok(Answer::Hello(hello)) => hello,
             Ok(Answer::Refused(code)) => return Err(("peer-hello-refused", code)),
             _ => return Err(("net-malformed", "no hello came back".to_owned())),

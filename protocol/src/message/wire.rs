@@ -30,6 +30,9 @@ pub const CHECKPOINT_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Largest file of a log: 256 entries of at most 128 bytes with their lengths; a tile of hashes has 8 KiB.
 pub const LOG_FILE_BYTES_MAX: usize = 64 * 1024;
 
+/// What a node speaks that understands rosters; the newest today.
+pub const SPEAKS_ROSTERS: u64 = 2;
+
 /// First words of a peer on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -37,7 +40,7 @@ pub struct Hello {
     pub card: Vec<u8>,
     /// Its life.
     pub life: Life,
-    /// Statement and message versions it speaks; 1 today.
+    /// What it speaks: 1, or [`SPEAKS_ROSTERS`]. One that speaks 1 reads no greeting with a roster in it.
     pub version: u64,
     /// Its clock, unix seconds, so that offices can compare.
     pub clock: i64,
