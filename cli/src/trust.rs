@@ -4,12 +4,14 @@
 //! `--trust` says. Lists that do not verify are left out, which can only make a verdict weaker.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use yunling_node::clock::Clock;
 use yunling_protocol::card::SignedCard;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::member::{Member, Members};
 use yunling_protocol::name::NodeName;
+use yunling_protocol::roster::{Chain, SignedRoster};
 use yunling_protocol::status::StatusLists;
 use yunling_protocol::trust_pack::{PACK_BYTES_MAX, TrustPack};
 
@@ -57,6 +59,17 @@ impl Trust {
             // One card that a newer version made must not take the others away.
             if let Ok(card) = card {
                 self.add_card(card, shown)?;
+            }
+        }
+        // That its first version is the right one is what `--trust` says, as of a card.
+        let first = pack.rosters.first().and_then(|bytes| SignedRoster::parse(bytes).ok());
+        if let Some(first) = first {
+            let (pin, trial) = (first.roster().fingerprint(), first.roster().trial);
+            let known =
+                self.members.roster().is_some_and(|chain| chain.versions().len() >= pack.rosters.len());
+            let stored = pack.rosters.iter().map(|bytes| (bytes.clone(), pack.made_at));
+            if let (false, Ok(Some(chain))) = (known, Chain::load(stored, &pin, trial)) {
+                self.members.set_roster(Arc::new(chain));
             }
         }
         self.packs.push((pack.made_by, pack.made_at));

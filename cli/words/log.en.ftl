@@ -45,3 +45,13 @@ error-evidence-unknown = There is no evidence with id { $id }. See yunling evide
 error-log-damaged = The log is damaged: { $cause }. Stop the node, check with yunling doctor, restore a backup
 error-log-io = A file of the log cannot be used: { $cause }. Check space and permissions of the disk
 error-pages-listen = Pages cannot be served at { $value }: { $cause }. Set another port in [pages] of config.toml
+
+help-proof-receipt = Adds the proof's place in the log, so that others can check since when it stands there
+help-arg-proof-receipt-proof = text of the proof, or a file of it
+help-arg-proof-receipt-out = file for the text
+help-arg-proof-receipt-png = file for the QR picture
+help-arg-proof-verify-logged = take only proofs with a log receipt
+proof-receipt = Receipt added: log { $origin }, entry { $index }, checkpoint of { $size } entries, { $witnesses } witnesses
+verify-witnessed = It stands in log { $origin } (checkpoint of { $size } entries), seen by { $witnesses } witnesses before { $at }
+verify-logged = It stands in log { $origin } (checkpoint of { $size } entries); no witnesses are set
+error-proof-not-logged-yet = The proof is not in the log yet, or the witnesses have not cosigned. Try again in a minute

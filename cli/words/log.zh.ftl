@@ -45,3 +45,13 @@ error-evidence-unknown = 没有编号为 { $id } 的证据。请用 yunling evid
 error-log-damaged = 日志损坏：{ $cause }。请停止节点，用 yunling doctor 检查，从备份恢复
 error-log-io = 日志文件不可用：{ $cause }。请检查磁盘空间与权限
 error-pages-listen = 网页地址 { $value } 无法监听：{ $cause }。请在 config.toml 的 [pages] 中改用另一端口
+
+help-proof-receipt = 给证明附上日志回执：他人可据此核对它何时已在日志中
+help-arg-proof-receipt-proof = 证明文本，或其文件
+help-arg-proof-receipt-out = 写入文本的文件
+help-arg-proof-receipt-png = 写入二维码图片的文件
+help-arg-proof-verify-logged = 只接受带日志回执的证明
+proof-receipt = 已附回执：日志 { $origin } 第 { $index } 条，检查点 { $size } 条，见证签名 { $witnesses } 个
+verify-witnessed = 已写入日志 { $origin }（检查点 { $size } 条），{ $witnesses } 个见证节点在 { $at } 之前看到
+verify-logged = 已写入日志 { $origin }（检查点 { $size } 条），未要求见证
+error-proof-not-logged-yet = 该证明尚未进入日志，或见证节点尚未签名。请稍等一分钟再试

@@ -195,6 +195,7 @@ fn proof_routes() -> Router<Arc<Node>> {
         .route("/api/v1/proof/list", act!(|n, r| n.proofs(&r)))
         .route("/api/v1/proof/revoke", act!(|n, r| n.revoke_proof(&r)))
         .route("/api/v1/proof/ask", post(ask_about_proof))
+        .route("/api/v1/proof/receipt", act!(|n, r: Value| n.receipt(&r)))
         .route("/api/v1/trust-pack/export", post(export_trust_pack))
         .route("/api/v1/trust-pack/import", act!(|n, r: Value| n.import_trust_pack(&r)).layer(pack))
 }

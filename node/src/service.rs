@@ -18,6 +18,7 @@ mod pairing;
 pub mod peers;
 pub mod proofs;
 pub mod reach;
+pub mod receipts;
 pub mod records;
 pub mod recovery;
 mod refill;

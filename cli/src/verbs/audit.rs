@@ -7,15 +7,14 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use yunling_node::audit::{Held, audit};
-use yunling_node::clock::Clock;
 use yunling_node::log::Folder;
 use yunling_node::service::audit::view;
 
 use super::Context;
-use super::verify::trusted;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::show::{flag, list, number, text};
+use crate::trust::Trust;
 use crate::words::fields;
 
 /// Longest wait for a peer's log: ten million entries are 40,000 files.
@@ -54,8 +53,8 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, Failu
 }
 
 fn of_folder(args: &Args) -> Result<Value, Failure> {
-    let members = trusted(&args.trust)?;
-    let trial = members.iter().all(|m| m.card.card.trial);
+    let mut trust = Trust::read(&args.trust)?;
+    let now = trust.settle();
     let seen: Vec<String> =
         args.seen.iter().map(|path| files::read_text(path, NOTE_BYTES_MAX)).collect::<Result<_, _>>()?;
     let bar = ProgressBar::new(0);
@@ -67,8 +66,7 @@ fn of_folder(args: &Args) -> Result<Value, Failure> {
         bar.set_position(at);
     };
     let folder = Folder::at(&args.log);
-    let now = Clock::for_home(trial).now();
-    let audited = audit(&folder, &members, &seen, &Held::default(), now, progress)?;
+    let audited = audit(&folder, &trust.members, &seen, &Held::default(), now, progress)?;
     bar.finish_and_clear();
     let mut answer = view(&audited.report.origin, &audited);
     if let (Some(path), Some(evidence)) = (&args.evidence, audited.evidence.first()) {

@@ -12,10 +12,10 @@ use yunling_protocol::name::NodeName;
 
 use super::Context;
 use super::audit::write_new;
-use super::verify::trusted;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::show::{list, text};
+use crate::trust::Trust;
 use crate::words::{Fields, fields};
 
 /// Acts on evidence.
@@ -79,7 +79,7 @@ async fn export(id: &str, file: &Path, context: &Context<'_>) -> Result<Exit, Fa
 }
 
 fn verify(file: &Path, trust: &[PathBuf], context: &Context<'_>) -> Result<Exit, Failure> {
-    let members = trusted(trust)?;
+    let members = Trust::read(trust)?.members;
     let bytes = files::read(file, EVIDENCE_BYTES_MAX as u64)?;
     let keys =
         |node: &NodeName, role: Role| -> Vec<KeyEntry> { members.keys_known(node, role).cloned().collect() };

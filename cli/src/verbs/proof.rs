@@ -24,6 +24,8 @@ pub(crate) enum Verb {
         #[arg(value_name = "REF")]
         volunteer: String,
     },
+    /// Adds its place in the log.
+    Receipt(ReceiptArgs),
     /// Withdraws one for ever.
     Revoke(RevokeArgs),
     /// Verifies a proof, without a node.
@@ -54,6 +56,20 @@ pub(crate) struct IssueArgs {
     /// Certificate number.
     #[arg(long, value_name = "TEXT")]
     number: Option<String>,
+    /// File of the text.
+    #[arg(long, value_name = "FILE.txt")]
+    out: Option<PathBuf>,
+    /// File of the QR picture.
+    #[arg(long, value_name = "FILE.png")]
+    png: Option<PathBuf>,
+}
+
+/// Options of `proof receipt`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReceiptArgs {
+    /// The text, or a file of it.
+    #[arg(value_name = "TEXT|FILE")]
+    proof: String,
     /// File of the text.
     #[arg(long, value_name = "FILE.txt")]
     out: Option<PathBuf>,
@@ -94,6 +110,7 @@ pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failu
     match verb {
         Verb::Issue(args) => issue(args, context).await,
         Verb::List { volunteer } => listed(&volunteer, context).await,
+        Verb::Receipt(args) => receipt(&args, context).await,
         Verb::Revoke(args) => revoke(&args, context).await,
         Verb::Verify(args) => verify::run(&args, context).await,
     }
@@ -137,6 +154,39 @@ async fn issue(args: IssueArgs, context: &Context<'_>) -> Result<Exit, Failure> 
     }
     out.say("proof-code", &fields([("code", text(&answer, "code"))]));
     Ok(Exit::Yes)
+}
+
+async fn receipt(args: &ReceiptArgs, context: &Context<'_>) -> Result<Exit, Failure> {
+    let body = json!({ "proof": given(&args.proof)?.trim() });
+    let mut answer = context.call("proof/receipt", body).await?;
+    let proof = text(&answer, "proof");
+    if let Some(file) = &args.out {
+        files::write(file, format!("{proof}\n").as_bytes(), files::MODE_PRIVATE)?;
+        answer["out"] = file.display().to_string().into();
+    }
+    if let Some(file) = &args.png {
+        files::write(file, &yunling_node::qr::png(&proof)?, files::MODE_PRIVATE)?;
+        answer["png"] = file.display().to_string().into();
+    }
+    let out = context.out;
+    out.object(&answer);
+    let keys = ["origin", "size", "index", "witnesses"];
+    out.say("proof-receipt", &fields(keys.map(|key| (key, text(&answer, key)))));
+    for key in ["out", "png"].iter().filter(|key| answer.get(**key).is_some()) {
+        out.say("cli-written", &fields([("file", text(&answer, key))]));
+    }
+    if args.out.is_none() {
+        out.line(&proof);
+    }
+    Ok(Exit::Yes)
+}
+
+/// The text of a proof, or of a file of it.
+fn given(proof: &str) -> Result<String, Failure> {
+    if proof.starts_with(PREFIX) {
+        return Ok(proof.to_owned());
+    }
+    files::read_text(std::path::Path::new(proof), verify::PROOF_BYTES_MAX)
 }
 
 async fn listed(volunteer: &str, context: &Context<'_>) -> Result<Exit, Failure> {

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
+use yunling_protocol::key::Role;
+use yunling_protocol::log::Origin;
 use yunling_protocol::member::Members;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::proof::{
-    Amount, Claims, PREFIX, StatusRules, TOKEN_BYTES_MAX, Verdict, Verified, verify_with,
+    Amount, Claims, LogTrust, PREFIX, StatusRules, TOKEN_BYTES_MAX, Verdict, Verified, verify_logged,
 };
 use yunling_protocol::status::LIST_SECONDS;
 use yunling_protocol::trust_pack::TrustPack;
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// Ask the running node.
     #[arg(long)]
     ask: bool,
+    /// Take only proofs with a receipt.
+    #[arg(long)]
+    logged: bool,
     /// Oldest list that counts.
     #[arg(long, value_name = "DAYS", default_value_t = (LIST_SECONDS / DAY_SECONDS) as u32)]
     stale_days: u32,
@@ -79,7 +84,11 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Fail
     }
     let now = trust.settle();
     let rules = StatusRules { stale_seconds: Some(i64::from(args.stale_days) * DAY_SECONDS) };
-    let verified = verify_with(&given, &trust.members, &trust.lists, &rules, now);
+    let members = &trust.members;
+    let keys = |node: &NodeName| members.keys_known(node, Role::Log).cloned().collect();
+    let quorum = |origin: &Origin| members.quorum(&origin.node).ok().flatten();
+    let logs = LogTrust { keys: &keys, quorum: &quorum, required: args.logged };
+    let verified = verify_logged(&given, members, &trust.lists, &rules, &logs, now);
     let shown = Shown { out: context.out, verified: &verified, trust: &trust, moved: moved.as_ref() };
     context.out.object(&shown.as_json());
     shown.show();
@@ -153,6 +162,11 @@ impl Shown<'_> {
             "message": self.reason(), "status": self.status(),
             "status_at": self.verified.status.map(|seen| seen.at.to_string()),
             "packs": packs.collect::<Vec<_>>(), "lists_refused": self.trust.refused,
+            "logged": self.verified.logged.as_ref().map(|logged| json!({
+                "origin": logged.origin.to_string(), "size": logged.size, "index": logged.index,
+                "witnesses": logged.witnessed.as_ref().map(|w| w.by.len()),
+                "at": logged.time().map(|at| at.to_string()),
+            })),
             "moved": self.moved.map(|m| json!({
                 "at": m.at, "to": m.to.to_string(), "title": self.title(&m.to),
             })),
@@ -188,6 +202,17 @@ impl Shown<'_> {
             show_claims(out, claims, &self.trust.members);
             let seen = self.verified.status.map(|seen| seen.at.to_string()).unwrap_or_default();
             out.pairs(&[("status", out.words.of("status", self.status())), ("status-at", seen)]);
+            if let Some(logged) = &self.verified.logged {
+                let witnesses = logged.witnessed.as_ref().map_or(0, |w| w.by.len());
+                let at = logged.time().map(|at| at.to_string()).unwrap_or_default();
+                let values = fields([
+                    ("origin", logged.origin.to_string()),
+                    ("size", logged.size.to_string()),
+                    ("witnesses", witnesses.to_string()),
+                    ("at", at),
+                ]);
+                out.say(if witnesses > 0 { "verify-witnessed" } else { "verify-logged" }, &values);
+            }
             out.say("verify-signature", &Fields::new());
         }
         for (by, made) in &self.trust.packs {

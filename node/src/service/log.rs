@@ -267,10 +267,9 @@ impl Node {
     }
 }
 
-/// The batch with an entry for each statement in it that this node signed.
+/// The batch with an entry for each statement in it that this node signed; whether anything waits for the log.
 pub(super) fn with_entries(node: &Node, mut batch: Batch) -> (Batch, bool) {
-    let before = batch.put.len();
     rows::enqueue(&node.home.name, &mut batch);
-    let added = batch.put.len() > before;
-    (batch, added)
+    let waits = batch.put.iter().any(|put| matches!(put, Put::Set(key, _) if rows::is_pending(key)));
+    (batch, waits)
 }

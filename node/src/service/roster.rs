@@ -13,6 +13,7 @@ use libp2p::PeerId;
 use serde_json::{Value, json};
 use yunling_protocol::cbor;
 use yunling_protocol::day::UnixTime;
+use yunling_protocol::log::{Entry, rows};
 use yunling_protocol::member::Standing;
 use yunling_protocol::message::{Answer, Frame};
 use yunling_protocol::name::NodeName;
@@ -146,6 +147,7 @@ impl Node {
         for Adopted { signed, at } in &chain.versions()[first..] {
             let mut batch = Batch::new();
             put_pieces(&mut batch, &version_prefix(signed.roster().version), &signed.bytes(), *at);
+            rows::wait(&mut batch, &Entry::Node(signed.hash()));
             self.commit(batch)?;
         }
         if new > 0 {

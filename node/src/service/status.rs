@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use yunling_protocol::id::StatementId;
 use yunling_protocol::key::Role;
+use yunling_protocol::log::{self, Entry};
 use yunling_protocol::message::status::ANSWER_TOKENS_BYTES_MAX;
 use yunling_protocol::message::{Answer, Frame, StatusAnswer, StatusAsk};
 use yunling_protocol::name::NodeName;
@@ -78,8 +79,8 @@ impl Node {
         for (uri, own) in self.decide(|office| publish::addresses(office, self))? {
             for _ in 0..CONFLICT_TRIES_MAX {
                 let due = self.decide(|o| publish::publish(o, self, &signer, hours, &uri, own.as_ref()))?;
-                // The log's entry of the list, `[4, token.digest()]`, joins this batch.
-                let Some(Published { batch, token }) = due else { break };
+                let Some(Published { mut batch, token }) = due else { break };
+                log::rows::wait(&mut batch, &Entry::StatusList(token.digest()));
                 match self.commit(batch) {
                     Ok(()) => {
                         made += 1;

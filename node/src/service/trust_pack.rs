@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use yunling_protocol::log::witness::Seen;
+use yunling_protocol::log::{Checkpoint, rows};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::status::stored;
-use yunling_protocol::trust_pack::{PACK_BYTES_MAX, TrustPack};
+use yunling_protocol::store::{Table, scan_all};
+use yunling_protocol::trust_pack::{CHECKPOINTS_MAX, PACK_BYTES_MAX, TrustPack};
 
 use super::{Node, Refusal};
 
@@ -14,12 +17,40 @@ use super::{Node, Refusal};
 pub(crate) const BODY_BYTES_MAX: usize = PACK_BYTES_MAX / 3 * 4 + 1024;
 
 impl Node {
+    /// The newest checkpoint known of each log: of this node's with its witnesses, of others as it was seen here.
+    fn newest_checkpoints(&self) -> Result<Vec<String>, Refusal> {
+        let mut newest = std::collections::BTreeMap::<String, (u64, String)>::new();
+        let mut keep = |note: String| {
+            if let Ok((_, checkpoint)) = Checkpoint::parse(note.as_bytes()) {
+                let known = newest.entry(checkpoint.origin).or_default();
+                if checkpoint.size >= known.0 {
+                    *known = (checkpoint.size, note);
+                }
+            }
+        };
+        for prefix in [rows::cosigned_prefix(self.life().generation), rows::ALL_FOREIGN_PREFIX.to_vec()] {
+            scan_all::<Refusal>(self, Table::Log, &prefix, |_, note| {
+                String::from_utf8(note).into_iter().for_each(&mut keep);
+                Ok(())
+            })?;
+        }
+        scan_all::<Refusal>(self, Table::Log, rows::WITNESSED_PREFIX, |_, seen| {
+            Seen::decode(&seen).into_iter().for_each(|seen| keep(seen.note));
+            Ok(())
+        })?;
+        Ok(newest.into_values().map(|(_, note)| note).take(CHECKPOINTS_MAX).collect())
+    }
+
     /// The pack as it is now. Rosters and checkpoints are put in where a node has them.
     pub(super) fn trust_pack(&self) -> Result<TrustPack, Refusal> {
         let mut pack = TrustPack::new(self.home.clock.now(), self.home.name.clone());
         for list in self.known_lists()? {
             pack.lists.extend(stored::token_bytes(self, &list)?);
         }
+        if let Some(roster) = self.roster() {
+            pack.rosters = roster.versions().iter().map(|adopted| adopted.signed.bytes()).collect();
+        }
+        pack.checkpoints = self.newest_checkpoints()?;
         pack.cards = self.members().iter().map(|m| m.card.bytes().to_vec()).collect();
         Ok(pack)
     }

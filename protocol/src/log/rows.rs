@@ -51,6 +51,11 @@ pub fn pending_key(id: &[u8; 32]) -> Key {
     key(PENDING, &[id])
 }
 
+/// Whether a key is that of an entry that waits.
+pub fn is_pending(key: &Key) -> bool {
+    key.table == Table::Log && key.key.first() == Some(&PENDING)
+}
+
 /// Key of the place of an id in a log.
 pub fn place_key(id: &[u8; 32]) -> Key {
     key(PLACE, &[id])
@@ -113,6 +118,11 @@ pub fn evidence_key(hash: &[u8; 32]) -> Key {
 
 /// Prefix of all evidence.
 pub const EVIDENCE_PREFIX: &[u8] = &[EVIDENCE];
+
+/// Prefix of what is cosigned here.
+pub const WITNESSED_PREFIX: &[u8] = &[WITNESSED];
+/// Prefix of all checkpoints of others' logs that something was believed under.
+pub const ALL_FOREIGN_PREFIX: &[u8] = &[FOREIGN];
 
 /// Where an id lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

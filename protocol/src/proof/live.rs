@@ -13,6 +13,7 @@ use crate::fresh::Fresh;
 use crate::id::{DossierId, StatementId};
 use crate::key::Signer;
 use crate::ledger::{self, Books};
+use crate::log;
 use crate::office::{DecideError, Office};
 use crate::profile::Profile;
 use crate::statement::id_of;
@@ -88,6 +89,9 @@ pub fn issue(
     let (place, reference) = give_place(office, books, fresh, base, &mut batch)?;
     let claims = Claims { status: Some(reference), ..claims };
     let text = sign(signer, &claims)?;
+    if let Ok(logged) = super::logged_id(&text) {
+        log::rows::wait(&mut batch, &log::Entry::Signed(logged.0));
+    }
     let hash = id_of(text.as_bytes());
     let record = Record {
         text: text.clone(),
