@@ -79,6 +79,8 @@ pub struct Plan {
     pub relay: bool,
     /// Relays it names.
     pub relays: Vec<String>,
+    /// Port of its pages on loopback; none are served without.
+    pub pages: Option<u16>,
 }
 
 /// One office.
@@ -157,6 +159,8 @@ impl Office {
         }
         text = replace_list(&text, "listen", &listen);
         text = replace_list(&text, "relays", &quoted(&self.plan.relays));
+        let pages = self.plan.pages.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default();
+        text = text.replace("\nlisten = \"127.0.0.1:7443\"", &format!("\nlisten = \"{pages}\""));
         if self.plan.relay {
             text = text.replace("\nrelay = false", "\nrelay = true");
         }

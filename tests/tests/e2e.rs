@@ -15,6 +15,8 @@ mod doctor;
 mod imports;
 #[path = "e2e/kills.rs"]
 mod kills;
+#[path = "e2e/log.rs"]
+mod log;
 #[path = "e2e/moves.rs"]
 mod moves;
 #[path = "e2e/refusals.rs"]

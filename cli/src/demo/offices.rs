@@ -125,5 +125,7 @@ fn listen_on_loopback(home: &Path) -> Result<(), Failure> {
     let (before, rest) = text.split_once("listen = [").unwrap_or((&text, "]"));
     let (_, after) = rest.split_once(']').unwrap_or(("", ""));
     let listen = "listen = [\"/ip4/127.0.0.1/udp/0/quic-v1\", \"/ip4/127.0.0.1/tcp/0\"]";
+    // Offices on one machine would have one port for their pages.
+    let after = after.replace("\nlisten = \"127.0.0.1:7443\"", "\nlisten = \"\"");
     std::fs::write(&file, format!("{before}{listen}{after}")).map_err(failed)
 }

@@ -238,6 +238,18 @@ impl Node {
         Ok(consistency_proof(&tiles, old, new).map_err(LogError::from)?)
     }
 
+    /// The log of this life: its origin and entries, and how many wait for it.
+    pub fn log_figures(&self) -> Result<serde_json::Value, Refusal> {
+        let generation = self.life().generation;
+        let size = self.log_head(generation)?.map_or(0, |head| head.frontier.size());
+        let waiting = self.scan(Table::Log, rows::PENDING_PREFIX, None, ROUND_ENTRIES)?.len();
+        let origin = Origin { node: self.home.name.clone(), generation };
+        let evidence = self.scan(Table::Log, rows::EVIDENCE_PREFIX, None, ROUND_ENTRIES)?.len();
+        Ok(serde_json::json!({
+            "origin": origin.to_string(), "size": size, "waiting": waiting, "evidence": evidence,
+        }))
+    }
+
     /// A file of one of this node's logs.
     pub fn log_file(&self, generation: u64, path: &str) -> Result<Option<Served>, Refusal> {
         Ok(self.log_folder(generation).served(path)?)

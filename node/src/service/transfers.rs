@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::custody::{Input, Side, Transfer, authorisation, giving, taking};
+use yunling_protocol::custody::{Input, Side, Stage, Transfer, authorisation, giving, taking};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::statement::{Consent, ConsentGiver, Receiver};
@@ -84,7 +84,8 @@ pub fn view(node: &Node, t: &Transfer) -> Value {
         "expires": t.expires.to_string(),
         "standing": node.standing(&t.peer).0,
         // Between bilateral peers no witness cosigns the seal (DESIGN §6): said in every result.
-        "quorum": 0,
+        "quorum": node.quorum_of(t),
+        "waits_for": node.waits_for(t),
         "unasked": t.unasked.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -94,6 +95,19 @@ pub(crate) fn node_name(text: &str) -> Result<NodeName, Refusal> {
 }
 
 impl Node {
+    /// Witnesses that must cosign the log of the office that gives the dossier away.
+    fn quorum_of(&self, t: &Transfer) -> usize {
+        let giver = if t.side == Side::Giving { &self.home.name } else { &t.peer };
+        self.members().quorum(giver).ok().flatten().map_or(0, |quorum| quorum.threshold())
+    }
+
+    /// Whose word a sealed transfer waits for.
+    fn waits_for(&self, t: &Transfer) -> Option<&'static str> {
+        let sealed = t.side == Side::Giving && t.stage == Stage::Sealed && self.quorum_of(t) > 0;
+        let waits = sealed && giving::inclusion(self, t).is_ok_and(|inclusion| inclusion.is_none());
+        waits.then_some("witnesses")
+    }
+
     /// Records the consent of PIPL Art. 23 and issues the slip.
     pub fn authorize(&self, request: &AuthorizeRequest) -> Result<Value, Refusal> {
         let dossier = self.find(&request.volunteer)?;

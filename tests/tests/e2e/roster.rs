@@ -14,17 +14,17 @@ fn record_on<'a>(who: &'a str, day: &'a str, minutes: &'a str) -> Vec<&'a str> {
 }
 
 /// Two of three stewards sign.
-struct Stewards {
+pub(super) struct Stewards {
     folder: PathBuf,
     publics: Vec<String>,
 }
 
-fn shown(path: &Path) -> &str {
+pub(super) fn shown(path: &Path) -> &str {
     path.to_str().expect("a path of the test is UTF-8")
 }
 
 impl Stewards {
-    fn make(office: &Office, folder: &Path) -> Self {
+    pub(super) fn make(office: &Office, folder: &Path) -> Self {
         let key =
             |n: u8| text(&office.ok(&["roster", "key", shown(&folder.join(format!("key{n}")))]), "public");
         Self { folder: folder.to_path_buf(), publics: (1..=3).map(key).collect() }
@@ -48,6 +48,16 @@ impl Stewards {
 
 /// The first version with these offices; gives the file and the fingerprint to compare.
 fn first(stewards: &Stewards, offices: &[&Office], days: &str) -> (PathBuf, String) {
+    first_with(stewards, offices, days, &[])
+}
+
+/// As [`first`], with more options.
+pub(super) fn first_with(
+    stewards: &Stewards,
+    offices: &[&Office],
+    days: &str,
+    more: &[&str],
+) -> (PathBuf, String) {
     let folder = &stewards.folder;
     let file = folder.join("roster-1");
     let mut arguments = vec!["roster".into(), "new".into(), "--out".into(), shown(&file).to_owned()];
@@ -60,6 +70,7 @@ fn first(stewards: &Stewards, offices: &[&Office], days: &str) -> (PathBuf, Stri
         arguments.extend(["--steward".into(), format!("steward {n}={public}")]);
     }
     arguments.extend(["--threshold", "2", "--days", days].map(str::to_owned));
+    arguments.extend(more.iter().map(|option| (*option).to_owned()));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let made = offices[0].ok(&arguments);
     stewards.sign(offices[0], &file, [1, 2]);
@@ -77,7 +88,7 @@ fn peer(office: &Office, name: &str) -> Value {
 }
 
 /// Waits until every two of these have greeted each other.
-fn wait_met(offices: &[&Office]) {
+pub(super) fn wait_met(offices: &[&Office]) {
     for office in offices {
         for other in offices.iter().filter(|o| o.name != office.name) {
             until(&format!("{} meets {}", office.name, other.name), || {
