@@ -1,6 +1,7 @@
 //! The demo: three offices as separate processes on loopback, one legacy sheet, one move, one visit,
 //! one proof, one void. Prints each step, or one JSON object with the figures.
 
+mod attack;
 mod offices;
 mod sample;
 
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Stop the offices at the end.
     #[arg(long)]
     exit: bool,
+    /// What three attacks come to.
+    #[arg(long)]
+    attack: bool,
     /// Keep what it made here.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -55,8 +59,12 @@ async fn demo(args: &Args, out: &Output) -> Result<(), Failure> {
     std::fs::create_dir_all(&folder)
         .map_err(|e| Failure::new("file-write").with("path", folder.display()).with("cause", e))?;
     // Dropped on every way out: the offices never outlive the demo.
-    let offices = Offices::start(&folder).await?;
-    let result = play(out, &offices, &folder).await?;
+    let mut offices = Offices::start(&folder).await?;
+    let result = if args.attack {
+        attack::play(out, &mut offices, &folder).await?
+    } else {
+        play(out, &offices, &folder).await?
+    };
     out.object(&result);
     if args.out.is_some() || !args.exit {
         say(out, "demo-kept", &json!({ "out": folder.display().to_string() }));

@@ -1,5 +1,6 @@
 //! Three trial offices as processes of this binary, on loopback ports that the system chooses.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// The running offices.
 pub(crate) struct Offices {
     folder: PathBuf,
-    children: Vec<Child>,
+    binary: PathBuf,
+    children: BTreeMap<String, Child>,
 }
 
 impl Drop for Offices {
@@ -34,29 +36,49 @@ impl Drop for Offices {
 impl Offices {
     /// Makes and starts the three offices below `folder`.
     pub(crate) async fn start(folder: &Path) -> Result<Self, Failure> {
-        let mut offices = Self { folder: folder.to_path_buf(), children: Vec::new() };
         let binary = std::env::current_exe().map_err(|e| Failure::new("internal").with("cause", e))?;
+        let mut offices = Self { folder: folder.to_path_buf(), binary, children: BTreeMap::new() };
         for (name, division) in NAMES.into_iter().zip(DIVISIONS) {
             let home = offices.home(name);
             Home::init(&home, name, division, true)?;
             listen_on_loopback(&home)?;
-            let log = std::fs::File::create(folder.join(format!("{name}.log")))
-                .map_err(|e| Failure::new("file-write").with("path", folder.display()).with("cause", e))?;
-            let child = Command::new(&binary)
-                .arg("--home")
-                .arg(&home)
-                .arg("run")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .map_err(|e| Failure::new("internal").with("cause", e))?;
-            offices.children.push(child);
+            offices.spawn(name)?;
         }
         for name in NAMES {
             offices.wait_for(name).await?;
         }
         Ok(offices)
+    }
+
+    fn spawn(&mut self, name: &str) -> Result<(), Failure> {
+        let path = self.folder.join(format!("{name}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(&path);
+        let log =
+            log.map_err(|e| Failure::new("file-write").with("path", path.display()).with("cause", e))?;
+        let child = Command::new(&self.binary)
+            .arg("--home")
+            .arg(self.home(name))
+            .arg("run")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|e| Failure::new("internal").with("cause", e))?;
+        self.children.insert(name.to_owned(), child);
+        Ok(())
+    }
+
+    /// Starts an office that was stopped.
+    pub(crate) async fn start_one(&mut self, name: &str) -> Result<(), Failure> {
+        self.spawn(name)?;
+        self.wait_for(name).await
+    }
+
+    /// Stops an office and waits for its end.
+    pub(crate) fn stop_one(&mut self, name: &str) {
+        if let Some(child) = self.children.remove(name) {
+            end(vec![child]);
+        }
     }
 
     /// Home of an office.
@@ -98,21 +120,25 @@ impl Offices {
 
     /// Asks the offices to stop and waits for them.
     pub(crate) fn stop(&mut self) {
-        for child in &self.children {
-            let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid {
-                // One that has ended already is fine.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
+        end(std::mem::take(&mut self.children).into_values().collect());
+    }
+}
+
+fn end(children: Vec<Child>) {
+    for child in &children {
+        let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // One that has ended already is fine.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        let began = Instant::now();
-        for mut child in self.children.drain(..) {
-            while matches!(child.try_wait(), Ok(None)) {
-                if began.elapsed() > STOP_MAX {
-                    let _ = child.kill();
-                }
-                std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    for mut child in children {
+        while matches!(child.try_wait(), Ok(None)) {
+            if began.elapsed() > STOP_MAX {
+                let _ = child.kill();
             }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
