@@ -317,3 +317,24 @@ fn the_top_level_holds_only_the_agreed_names() {
         assert!(agreed.contains(&name), "`{name}` at the top level was not agreed");
     }
 }
+
+/// A promise of SECURITY.md stands on a test: each name in backticks of that shape is one.
+#[test]
+fn every_test_that_security_names_exists() {
+    let page = std::fs::read_to_string(repository_root().join("SECURITY.md")).unwrap();
+    let mut code = String::new();
+    for member in ["protocol", "node", "cli", "tests", "simulations"] {
+        for path in sources(&repository_root().join(member)) {
+            code.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    let is_name = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(named.len() > 20, "a line without its test: {}", named.len());
+    for name in named {
+        assert!(code.contains(&format!("fn {name}(")), "SECURITY.md names `{name}`, which is no test");
+    }
+}
