@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use yunling_node::backup::keys::{self, ExposeSecret as _, Unlock};
 use yunling_node::backup::{RestoreRequest, list, restore};
@@ -24,35 +24,50 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Total of the one person in every kept home, two services.
+const MINUTES: u64 = 450;
+
+/// The node says what its release recorded; gives the backups in its folder.
+fn says_the_same(home: &Path) -> Vec<PathBuf> {
+    let (number, _) = CitizenId::parse("530102190001010019").unwrap();
+    let node = Node::open(Home::open(home).unwrap()).unwrap();
+    let id = node.find_by_number(&number).unwrap().unwrap();
+    let totals = node.fold(id).unwrap().totals(node.profile());
+    assert_eq!((totals.counted.0, totals.attestations), (MINUTES, 2), "{}", home.display());
+    assert_eq!(node.person(id).unwrap().unwrap().name, "岩温·罕");
+    let made = list(&home.join("backups"), &node.home.name).unwrap();
+    made.into_iter().map(|backup| backup.path).collect()
+}
+
+/// A home of before rows were counted: an upgrade begins with a backup, and it has no key for one.
+fn upgrades(folder: &Path, home: &Path) {
+    let refused = Node::open(Home::open(home).unwrap()).unwrap_err();
+    assert_eq!(refused.code, "migration-backup");
+    assert!(!home.join("data/tally").exists(), "the store was not touched");
+    let identity = folder.join("identity");
+    std::fs::write(&identity, keys::renew(home).unwrap().expose_secret()).unwrap();
+    let made = says_the_same(home);
+    let [file] = made.as_slice() else { panic!("made once, before the first opening: {made:?}") };
+    let (again, unlock) = (folder.join("again"), Unlock::identities(&identity).unwrap());
+    restore(RestoreRequest { file, home: &again, unlock, new_peers: vec![] }).unwrap();
+    says_the_same(&again);
+}
+
 #[test]
 fn every_released_home_opens_and_keeps_its_minutes() {
     let homes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/homes");
-    let (number, _) = CitizenId::parse("530102190001010019").unwrap();
-    let mut opened = 0;
+    let (mut upgraded, mut opened) = (0, 0);
     for entry in std::fs::read_dir(homes).unwrap().flatten() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("home");
-        copy(&entry.path(), &path);
-        // An upgrade begins with a backup, and a home of before backups has no key for one.
-        let refused = Node::open(Home::open(&path).unwrap()).unwrap_err();
-        assert_eq!(refused.code, "migration-backup");
-        assert!(!path.join("data/tally").exists(), "the store was not touched");
-        let identity = folder.path().join("identity");
-        std::fs::write(&identity, keys::renew(&path).unwrap().expose_secret()).unwrap();
-        let node = Node::open(Home::open(&path).unwrap()).unwrap();
-        let id = node.find_by_number(&number).unwrap().unwrap();
-        let totals = node.fold(id).unwrap().totals(node.profile());
-        assert_eq!((totals.counted.0, totals.attestations), (450, 2), "{:?}", entry.path());
-        assert_eq!(node.person(id).unwrap().unwrap().name, "岩温·罕");
-        let made = list(&path.join("backups"), &node.home.name).unwrap();
-        assert_eq!(made.len(), 1, "made once, before the first opening");
-        drop(node);
-        let unlock = Unlock::identities(&identity).unwrap();
-        let (file, again) = (&made[0].path, folder.path().join("again"));
-        restore(RestoreRequest { file, home: &again, unlock, new_peers: vec![] }).unwrap();
-        let node = Node::open(Home::open(&again).unwrap()).unwrap();
-        assert_eq!(node.fold(id).unwrap().totals(node.profile()).counted.0, 450, "{}", file.display());
-        opened += 1;
+        let home = folder.path().join("home");
+        copy(&entry.path(), &home);
+        if home.join("data/tally").exists() {
+            assert_eq!(says_the_same(&home), Vec::<PathBuf>::new(), "nothing to bring to a newer form");
+            opened += 1;
+        } else {
+            upgrades(folder.path(), &home);
+            upgraded += 1;
+        }
     }
-    assert!(opened > 0, "there is a home to open");
+    assert_eq!((upgraded, opened), (1, 1), "homes of 0.1.0 and 0.2.0");
 }
