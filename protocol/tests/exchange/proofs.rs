@@ -1,6 +1,7 @@
 //! Live proofs: a void, a correction or an overlap withdraws those whose claim no longer holds, a seal
 //! supersedes them all, and the lists say so when they may.
 
+use yunling_protocol::custody::PURGE_SECONDS;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::{DossierId, StatementId};
@@ -390,4 +391,42 @@ fn between_offer_and_seal_a_proof_may_be_issued_and_the_seal_finds_it() {
     world.settle();
     assert_eq!(world.custodians(id), [DALI]);
     assert_eq!(status(&world, KUNMING, id, &issued), Status::Superseded);
+}
+
+#[test]
+fn ninety_days_after_a_move_only_place_and_status_of_a_proof_are_left() {
+    let world = four();
+    let id = volunteer(&world);
+    let issued = prove(&world, KUNMING, id, at_least(600));
+    assert_eq!(record(&world, KUNMING, id, &issued).claims.unwrap().amount, at_least(600));
+    moved(&world, id, KUNMING, DALI);
+    world.sweep(KUNMING);
+    assert!(record(&world, KUNMING, id, &issued).claims.is_some(), "nothing is destroyed before its time");
+    world.wait(PURGE_SECONDS + 60);
+    world.sweep(KUNMING);
+    let left = record(&world, KUNMING, id, &issued);
+    assert_eq!((left.status, left.claims), (Status::Superseded, None));
+    publish_due(&world, KUNMING);
+    assert_eq!(word(&world, KUNMING, &issued), Why::Superseded);
+    let hash = yunling_protocol::statement::id_of(issued.text.as_bytes());
+    let told = moved_to(&world.desks[KUNMING], issued.place, hash, world.now.get()).unwrap();
+    assert_eq!(told.map(|(_, to)| to), Some(world.desks[DALI].name.clone()));
+}
+
+#[test]
+fn the_name_in_a_proof_is_not_kept() {
+    let world = four();
+    let id = volunteer(&world);
+    let name = "试样甲乙丙";
+    let dossier = world.dossier(KUNMING, id).unwrap();
+    let claims = Claims { full_name: Some(name.into()), ..claims(&world, KUNMING, &dossier, at_least(1)) };
+    let (office, mut fresh) = (world.office(KUNMING), world.fresh(KUNMING));
+    let key = signer(Role::Proof);
+    let (batch, issued) =
+        live::issue(&office, &world.desks[KUNMING], &mut fresh, &key, NAMELESS_BASE, id, claims).unwrap();
+    assert_eq!(issued.claims.full_name.as_deref(), Some(name));
+    let holds = |bytes: &[u8]| bytes.windows(name.len()).any(|w| w == name.as_bytes());
+    let token = yunling_protocol::base45::decode(&issued.text[4..]).unwrap();
+    assert!(holds(&token), "the proof itself shows it");
+    assert!(batch.put.iter().all(|put| !put.value().is_some_and(holds)));
 }
