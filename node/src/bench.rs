@@ -3,6 +3,8 @@
 //! Machines are noisy, so a figure is the median of several rounds, and a ratio is the median of
 //! the ratios of neighbouring rounds.
 
+mod log;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -132,6 +134,39 @@ impl Bench {
         })
     }
 
+    /// A printed proof.
+    fn proof(&self) -> Result<String, Refusal> {
+        let claims = Claims {
+            issuer: self.name.clone(),
+            subject: [1; 16],
+            issued: self.now,
+            expires: UnixTime(self.now.0 + 86_400),
+            full_name: Some("岩温·罕".into()),
+            amount: Amount::AtLeast(Minutes(18_000)),
+            days: Some((Day(20_000), Day(20_500))),
+            epoch: 1,
+            recorders: vec![],
+            number: None,
+            trial: true,
+            status: None,
+        };
+        proof::issue(&self.proof_signer, &claims).map_err(|e| Refusal::new("sign-device").with("cause", e))
+    }
+
+    /// One bare signature check of such a proof.
+    fn bare_check(&self) -> Result<impl Fn() + '_, Refusal> {
+        let token =
+            yunling_protocol::base45::decode(&self.proof()?[proof::PREFIX.len()..]).unwrap_or_default();
+        let sign1 =
+            cose::Sign1::parse(&token, 8_192).map_err(|e| Refusal::new("internal").with("cause", e))?;
+        let message = sign1.to_be_signed(&[]);
+        let key = self.members.keys(&self.name, Role::Proof, self.now).next();
+        let key = key.ok_or_else(|| Refusal::new("internal"))?;
+        Ok(move || {
+            black_box(key.verify(black_box(&message), &sign1.signature));
+        })
+    }
+
     fn attestation(&self, n: usize) -> Attestation {
         let start = UnixTime(self.now.0 - (n as i64 + 2) * 86_400);
         let mut item = [0; 16];
@@ -194,11 +229,14 @@ impl Bench {
 pub fn all(rounds: usize) -> Result<Vec<Line>, Refusal> {
     let bench = Bench::new()?;
     let mut lines = vec![attest(&bench, rounds), verify_p1(&bench, rounds)?];
+    lines.push(log::verify_p2(&bench, rounds)?);
     lines.push(verify_dossier(&bench, rounds)?);
     let folder =
         tempfile::tempdir().map_err(|e| Refusal::new("file-write").with("path", "tmp").with("cause", e))?;
     lines.extend(durable(&bench, folder.path(), rounds)?);
     lines.push(import_rows(folder.path(), rounds)?);
+    lines.push(log::logged(folder.path(), rounds)?);
+    lines.push(log::audited(rounds)?);
     Ok(lines)
 }
 
@@ -218,37 +256,14 @@ fn attest(bench: &Bench, rounds: usize) -> Line {
 }
 
 fn verify_p1(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
-    let claims = Claims {
-        issuer: bench.name.clone(),
-        subject: [1; 16],
-        issued: bench.now,
-        expires: UnixTime(bench.now.0 + 86_400),
-        full_name: Some("岩温·罕".into()),
-        amount: Amount::AtLeast(Minutes(18_000)),
-        days: Some((Day(20_000), Day(20_500))),
-        epoch: 1,
-        recorders: vec![],
-        number: None,
-        trial: true,
-        status: None,
-    };
-    let text = proof::issue(&bench.proof_signer, &claims)
-        .map_err(|e| Refusal::new("sign-device").with("cause", e))?;
-    let token = yunling_protocol::base45::decode(&text[proof::PREFIX.len()..]).unwrap_or_default();
-    let sign1 = cose::Sign1::parse(&token, 8_192).map_err(|e| Refusal::new("internal").with("cause", e))?;
-    let message = sign1.to_be_signed(&[]);
-    let key = bench.members.keys(&bench.name, Role::Proof, bench.now).next();
-    let key = key.ok_or_else(|| Refusal::new("internal"))?;
+    let text = bench.proof()?;
+    let bare = bench.bare_check()?;
     Ok(compare(
         rounds,
         "p1-verified",
         "bare verify_strict",
         || micros(|_| drop(black_box(proof::verify(black_box(&text), &bench.members, bench.now)))),
-        || {
-            micros(|_| {
-                black_box(key.verify(black_box(&message), &sign1.signature));
-            })
-        },
+        || micros(|_| bare()),
     ))
 }
 

@@ -9,6 +9,10 @@ use yunling_node::backup::{RestoreRequest, list, restore};
 use yunling_node::home::Home;
 use yunling_node::service::Node;
 use yunling_protocol::citizen_id::CitizenId;
+use yunling_protocol::log::merkle::{leaf_hash, verify_inclusion};
+use yunling_protocol::log::{Checkpoint, Entry};
+use yunling_protocol::statement::Statement;
+use yunling_protocol::store::{Read as _, Table};
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -35,8 +39,24 @@ fn says_the_same(home: &Path) -> Vec<PathBuf> {
     let totals = node.fold(id).unwrap().totals(node.profile());
     assert_eq!((totals.counted.0, totals.attestations), (MINUTES, 2), "{}", home.display());
     assert_eq!(node.person(id).unwrap().unwrap().name, "岩温·罕");
+    assert_eq!(logged(&node), 3, "a consent and two services, also of before there was a log");
     let made = list(&home.join("backups"), &node.home.name).unwrap();
     made.into_iter().map(|backup| backup.path).collect()
+}
+
+/// Own statements; each has its place in the log.
+fn logged(node: &Node) -> usize {
+    while node.sequence().unwrap() {}
+    let own = node.scan(Table::Statement, b"", None, 100).unwrap();
+    let own = own.into_iter().map(|(_, bytes)| Statement::parse(&bytes).unwrap());
+    let own: Vec<Statement> = own.filter(|s| s.common.issuer == node.home.name).collect();
+    for statement in &own {
+        let (place, inclusion) = node.inclusion(&statement.id.0, None).unwrap().unwrap();
+        let (_, head) = Checkpoint::parse(inclusion.note.as_bytes()).unwrap();
+        let leaf = leaf_hash(&Entry::of_statement(statement, None).unwrap().encode().unwrap());
+        verify_inclusion(&leaf, place.index, head.size, &head.root, &inclusion.path).unwrap();
+    }
+    own.len()
 }
 
 /// A home of before rows were counted: an upgrade begins with a backup, and it has no key for one.

@@ -125,6 +125,16 @@ pub fn claims_of(text: &str) -> Result<Claims, Why> {
     verify::claims_of(text)
 }
 
+/// The claims alone, unsigned, as an office keeps them: the bytes of the signed payload.
+pub fn encode_claims(claims: &Claims) -> Vec<u8> {
+    payload(claims)
+}
+
+/// Reads [`encode_claims`].
+pub fn decode_claims(bytes: &[u8]) -> Result<Claims, Why> {
+    verify::read_claims(bytes)
+}
+
 fn payload(claims: &Claims) -> Vec<u8> {
     let (label, minutes) = match claims.amount {
         Amount::AtLeast(minutes) => (2, minutes),

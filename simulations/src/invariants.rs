@@ -234,7 +234,7 @@ impl World {
                         return violated(PROOF_STANDS, format!("{found}, where the record is not"));
                     };
                     let here = *dossier.custody() == Custody::Open(node.name.clone());
-                    if !here || live::judge(&claims, record.length, &dossier, &YUNNAN) != Status::Valid {
+                    if !here || live::judge(claims, record.length, &dossier, &YUNNAN) != Status::Valid {
                         return violated(PROOF_STANDS, format!("{found}, held here: {here}"));
                     }
                 }

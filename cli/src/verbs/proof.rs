@@ -199,7 +199,12 @@ async fn listed(volunteer: &str, context: &Context<'_>) -> Result<Exit, Failure>
             text(p, "code"),
             text(p, "issued"),
             text(p, "expires"),
-            out.words.say(&format!("verify-{}", text(p, "amount")), &hours),
+            // Of a record that moved away long ago only the status is left.
+            if p["amount"].is_null() {
+                String::new()
+            } else {
+                out.words.say(&format!("verify-{}", text(p, "amount")), &hours)
+            },
             out.words.of("status", &text(p, "status")),
             text(p, "since"),
             text(p, "reason"),

@@ -285,3 +285,6 @@ pub(super) fn with_entries(node: &Node, mut batch: Batch) -> (Batch, bool) {
     let waits = batch.put.iter().any(|put| matches!(put, Put::Set(key, _) if rows::is_pending(key)));
     (batch, waits)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{self, DecideError, Vault};
 use yunling_protocol::proof::{self, Amount, Claims, PREFIX, live, rows};
 use yunling_protocol::statement::{Body, Statement, When, id_of};
+use yunling_protocol::status::Status;
 use yunling_protocol::store::{Read, Table, scan_all};
 
 use super::refusal::shown;
@@ -203,21 +204,22 @@ impl Node {
         let now = self.home.clock.now();
         let mut all = Vec::new();
         for (_, record, _) in rows::records_of(self, id)? {
-            let claims =
-                record.claims().map_err(|_| Refusal::new("store-damaged").with("cause", "issued proof"))?;
-            let (kind, minutes) = match claims.amount {
+            let amount = record.claims.as_ref().map(|claims| match claims.amount {
                 Amount::AtLeast(minutes) => ("at-least", minutes),
                 Amount::Exact(minutes) => ("exact", minutes),
-            };
-            let over = record.expires <= now;
-            let state = if over && record.is_live(claims.issued) { "expired" } else { record.status.word() };
-            let view = json!({
-                "code": record.place.to_string(), "issued": claims.issued.to_string(),
-                "expires": record.expires.to_string(), "amount": kind, "minutes": minutes.0,
-                "hours": minutes.hours_text(), "status": state, "since": record.since.to_string(),
-                "reason": record.reason, "number": claims.number, "named": claims.full_name.is_some(),
             });
-            all.push((std::cmp::Reverse((claims.issued, record.place)), view));
+            let issued = record.claims.as_ref().map(|claims| claims.issued);
+            let over = record.expires <= now;
+            let live = matches!(record.status, Status::Valid | Status::Suspended);
+            let state = if over && live { "expired" } else { record.status.word() };
+            let view = json!({
+                "code": record.place.to_string(), "issued": issued.map(|at| at.to_string()),
+                "expires": record.expires.to_string(), "amount": amount.map(|(kind, _)| kind),
+                "minutes": amount.map(|(_, m)| m.0), "hours": amount.map(|(_, m)| m.hours_text()),
+                "status": state, "since": record.since.to_string(), "reason": record.reason,
+                "number": record.claims.as_ref().and_then(|claims| claims.number.clone()),
+            });
+            all.push((std::cmp::Reverse((issued, record.place)), view));
         }
         all.sort_by_key(|(key, _)| *key);
         let proofs: Vec<Value> = all.into_iter().map(|(_, view)| view).collect();

@@ -232,10 +232,8 @@ impl Node {
     ) -> Result<Fetched, (&'static str, String)> {
         let mut fetched = Fetched::default();
         for _ in 0..ROUNDS_MAX {
-            let lists =
-                stored::stored_lists(self.as_ref(), Some(issuer)).map_err(|e| (e.code(), e.to_string()))?;
-            let have = lists.into_iter().map(|list| (list.uri, list.issued)).take(LISTS_OF_ONE_MAX);
-            let ask = StatusAsk { issuer: issuer.clone(), have: have.collect(), shown: None };
+            let have = self.lists_of(issuer)?;
+            let ask = StatusAsk { issuer: issuer.clone(), have, shown: None };
             let answer = self.ask_status(from, ask).await?;
             let before = fetched.taken;
             for token in answer.tokens {
@@ -262,6 +260,15 @@ impl Node {
         Ok(fetched)
     }
 
+    /// The lists of a node that are here, as a question names them.
+    fn lists_of(
+        &self,
+        issuer: &NodeName,
+    ) -> Result<Vec<(String, yunling_protocol::day::UnixTime)>, (&'static str, String)> {
+        let lists = stored::stored_lists(self, Some(issuer)).map_err(|e| (e.code(), e.to_string()))?;
+        Ok(lists.into_iter().map(|list| (list.uri, list.issued)).take(LISTS_OF_ONE_MAX).collect())
+    }
+
     async fn ask_status(
         &self,
         from: &NodeName,
@@ -285,16 +292,18 @@ impl Node {
     /// where its record moved, when and to whom. The pack is what `proof verify` reads.
     pub async fn ask_about_proof(self: &Arc<Self>, request: Value) -> Result<Value, Refusal> {
         let text = request.get("proof").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
-        let claims = proof::claims_of(&text).map_err(|why| Refusal::new(why.code()))?;
-        let issuer = claims.issuer.clone();
         let mut moved = None;
-        if let Some(place) = claims.status {
-            let hash = id_of(text.as_bytes());
+        // Of a text that is no proof the verifier says so itself.
+        if let Ok(claims) = proof::claims_of(&text)
+            && let Some(place) = claims.status
+        {
+            let (issuer, hash) = (claims.issuer, id_of(text.as_bytes()));
             if issuer == self.home.name {
                 moved = self.moved_proof(&place, hash)?;
             } else {
                 self.fetch_of(&issuer).await;
-                let ask = StatusAsk { issuer: issuer.clone(), have: vec![], shown: Some((place, hash)) };
+                let have = self.lists_of(&issuer).unwrap_or_default();
+                let ask = StatusAsk { issuer: issuer.clone(), have, shown: Some((place, hash)) };
                 // Nobody else may say where it went; without its answer the issuer is who to ask.
                 moved = self.ask_status(&issuer, ask).await.ok().and_then(|answer| answer.moved);
             }

@@ -14,7 +14,7 @@ use crate::office::{self, DecideError, Office};
 use crate::statement::{Body, Statement, id_of};
 use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
-/// Rows destroyed by one batch; three puts each stay far below the limits of a batch.
+/// Rows destroyed by one batch, and as many proofs; three puts each stay far below the limits of a batch.
 pub const DESTROY_ROWS: usize = 1_000;
 /// Transfers looked at in one round; the rest has its turn in the next.
 const ROUND_TRANSFERS: usize = 64;
@@ -124,7 +124,8 @@ fn destroy_rest(
     for (key, _) in read.scan(Table::Held, dossier.as_bytes(), None, rows)? {
         doomed.push(Key::new(Table::Held, key));
     }
-    if record.destroyed && doomed.is_empty() {
+    let stripped = crate::proof::rows::strip(read, dossier, rows, &mut batch)?;
+    if record.destroyed && doomed.is_empty() && stripped == 0 {
         return Ok(Batch::default());
     }
     batch.expect.push(Expect::Equals(head.clone(), stored));

@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | dossier | how many proofs were ever issued of it; each act on them expects it |
-//! | dossier, hash of the text | [`Record`]; a bare text in stores before there were lists |
+//! | dossier, hash of the text | [`Record`]; a bare text in stores before there were lists, not read any more |
 //! | `x`, list, place | dossier and hash: a place is given once, and for ever |
 //! | `s`, list, place | status and since when, where it is not *valid as issued* |
 //! | `u`, list, place | a change that the published list does not show yet and must show at once |
@@ -13,14 +13,14 @@
 //!
 //! A dossier id has 16 bytes; the other keys are shorter or longer than those that begin with one.
 
-use super::{Claims, PREFIX, TEXT_CHARS_MAX, Why, claims_of};
+use super::{Claims, PREFIX, TOKEN_BYTES_MAX, decode_claims, encode_claims};
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::day::UnixTime;
 use crate::id::{DossierId, StatementId};
 use crate::ledger::LedgerError;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 use crate::status::{Status, StatusRef, URI_BYTES_MAX};
-use crate::store::{Key, Read, Table};
+use crate::store::{Batch, Expect, Key, Put, Read, Table};
 
 /// How the keys of lists begin: their numbers are small, so two zero bytes follow, as hardly any
 /// dossier id has after this letter.
@@ -100,11 +100,13 @@ pub fn list_key(list: u32) -> Key {
     Key::new(Table::Proof, [&b"l"[..], &list.to_be_bytes()].concat())
 }
 
-/// A proof this node issued.
+/// A proof this node issued. The name it may show is not kept, nor its signature: what is looked at
+/// again are minutes, days and recorders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its text.
-    pub text: String,
+    /// What it states, without the name; `None` once the rest of a dossier that moved away is
+    /// destroyed here.
+    pub claims: Option<Claims>,
     /// Its place in a list.
     pub place: Place,
     /// What became of it.
@@ -125,16 +127,11 @@ impl Record {
         matches!(self.status, Status::Valid | Status::Suspended) && self.expires > now
     }
 
-    /// What it states.
-    pub fn claims(&self) -> Result<Claims, Why> {
-        claims_of(&self.text)
-    }
-
     /// Encodes, version 1.
     pub fn encode(&self) -> Vec<u8> {
         let map = MapBuilder::new()
             .put(1, cbor::int(1))
-            .put(2, cbor::text(self.text.as_str()))
+            .put_opt(2, self.claims.as_ref().map(|claims| cbor::bytes(encode_claims(claims))))
             .put(3, cbor::int(self.place.list))
             .put(4, cbor::int(self.place.index))
             .put(5, cbor::int(self.status as u8))
@@ -150,13 +147,14 @@ impl Record {
         if bytes.starts_with(PREFIX.as_bytes()) {
             return Ok(None);
         }
-        let mut f = Fields::open(cbor::decode(bytes, TEXT_CHARS_MAX + SHORT_TEXT_BYTES_MAX + 256)?)?;
+        let mut f = Fields::open(cbor::decode(bytes, TOKEN_BYTES_MAX + SHORT_TEXT_BYTES_MAX + 256)?)?;
         if f.uint(1)? != 1 {
             return Err(CborError::WrongType(1));
         }
+        let claims = f.opt_bytes(2, TOKEN_BYTES_MAX)?;
         let small = |value: u64, label| u32::try_from(value).map_err(|_| CborError::WrongType(label));
         let record = Self {
-            text: f.text(2, TEXT_CHARS_MAX)?,
+            claims: claims.map(|bytes| own_claims(&bytes)).transpose()?,
             place: Place { list: small(f.uint(3)?, 3)?, index: small(f.uint(4)?, 4)? },
             status: u8::try_from(f.uint(5)?)
                 .ok()
@@ -170,6 +168,12 @@ impl Record {
         f.finish()?;
         Ok(Some(record))
     }
+}
+
+/// Claims as this version writes them: what a proof of others may hold beside them is not in a row.
+fn own_claims(bytes: &[u8]) -> Result<Claims, CborError> {
+    let claims = decode_claims(bytes).map_err(|_| CborError::WrongType(2))?;
+    if encode_claims(&claims) == bytes { Ok(claims) } else { Err(CborError::NotReproducible) }
 }
 
 /// A list this node opened.
@@ -255,6 +259,35 @@ pub fn record_of(
     let key = record_key(dossier, hash);
     let Some(bytes) = read.get(key.table, &key.key)? else { return Ok(None) };
     Ok(Record::decode(&bytes)?.map(|record| (record, bytes)))
+}
+
+/// Takes what proofs state out of the rows of a dossier whose rest is destroyed here, at most `most` of
+/// them, and old bare texts whole; place and status stay, so that its list goes on saying them. How
+/// many there were.
+pub fn strip(
+    read: &(impl Read + ?Sized),
+    dossier: DossierId,
+    most: usize,
+    batch: &mut Batch,
+) -> Result<usize, LedgerError> {
+    let mut stripped = 0;
+    crate::store::scan_all::<LedgerError>(read, Table::Proof, dossier.as_bytes(), |key, bytes| {
+        if key.len() != 48 || stripped == most {
+            return Ok(());
+        }
+        let key = Key::new(Table::Proof, key);
+        match Record::decode(&bytes)? {
+            Some(record) if record.claims.is_none() => return Ok(()),
+            Some(record) => {
+                batch.expect.push(Expect::Equals(key.clone(), bytes));
+                batch.put.push(Put::Set(key, Record { claims: None, ..record }.encode()));
+            }
+            None => batch.put.push(Put::Delete(key)),
+        }
+        stripped += 1;
+        Ok(())
+    })?;
+    Ok(stripped)
 }
 
 /// Every proof of a dossier that has a place, with its stored bytes, in order of hash.

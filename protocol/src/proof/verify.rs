@@ -295,7 +295,7 @@ fn unpack(text: &str) -> Result<Vec<u8>, Why> {
     Ok(out)
 }
 
-fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
+pub(super) fn read_claims(payload: &[u8]) -> Result<Claims, Why> {
     let malformed = |_: CborError| Why::Malformed;
     let value = cbor::decode(payload, TOKEN_BYTES_MAX).map_err(malformed)?;
     let mut f = Fields::open(value).map_err(malformed)?;

@@ -1,14 +1,18 @@
 //! Live proofs: a void, a correction or an overlap withdraws those whose claim no longer holds, a seal
 //! supersedes them all, and the lists say so when they may.
 
+use std::sync::Arc;
+
+use yunling_protocol::custody::PURGE_SECONDS;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::key::{Role, SoftSigner};
+use yunling_protocol::ledger::{Books, LedgerError};
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
-use yunling_protocol::profile::YUNNAN;
+use yunling_protocol::profile::{Profile, YUNNAN};
 use yunling_protocol::proof::live::{self, Issued, NAMELESS_BASE, moved_to};
 use yunling_protocol::proof::rows::{self, Record};
 use yunling_protocol::proof::{Amount, Claims, StatusRules, Why, verify_with};
@@ -16,13 +20,13 @@ use yunling_protocol::status::publish::{addresses, publish};
 use yunling_protocol::status::schedule::{HOURS, last_fixed};
 use yunling_protocol::status::stored::{self, stored_lists};
 use yunling_protocol::status::{Status, StatusLists, StatusToken};
-use yunling_protocol::store::{CommitError, Store as _};
+use yunling_protocol::store::{CommitError, Item, Read, Store as _, StoreError, Table};
 
 use crate::changes::correction;
 use crate::moving::{DALI, KUNMING, YUXI, four, moved, until_accepted, volunteer};
 use crate::restoring::{backup, restore};
 use crate::samples::{clock, daily, service};
-use crate::world::World;
+use crate::world::{Desk, World};
 
 /// Hours of a volunteer in these tests, in minutes: `moving::volunteer`.
 const HOURS_OF_ONE: u64 = 17_250;
@@ -390,4 +394,91 @@ fn between_offer_and_seal_a_proof_may_be_issued_and_the_seal_finds_it() {
     world.settle();
     assert_eq!(world.custodians(id), [DALI]);
     assert_eq!(status(&world, KUNMING, id, &issued), Status::Superseded);
+}
+
+#[test]
+fn ninety_days_after_a_move_only_place_and_status_of_a_proof_are_left() {
+    let world = four();
+    let id = volunteer(&world);
+    let issued = prove(&world, KUNMING, id, at_least(600));
+    assert_eq!(record(&world, KUNMING, id, &issued).claims.unwrap().amount, at_least(600));
+    moved(&world, id, KUNMING, DALI);
+    world.sweep(KUNMING);
+    assert!(record(&world, KUNMING, id, &issued).claims.is_some(), "nothing is destroyed before its time");
+    world.wait(PURGE_SECONDS + 60);
+    world.sweep(KUNMING);
+    let left = record(&world, KUNMING, id, &issued);
+    assert_eq!((left.status, left.claims), (Status::Superseded, None));
+    publish_due(&world, KUNMING);
+    assert_eq!(word(&world, KUNMING, &issued), Why::Superseded);
+    let hash = yunling_protocol::statement::id_of(issued.text.as_bytes());
+    let told = moved_to(&world.desks[KUNMING], issued.place, hash, world.now.get()).unwrap();
+    assert_eq!(told.map(|(_, to)| to), Some(world.desks[DALI].name.clone()));
+}
+
+#[test]
+fn the_name_in_a_proof_is_not_kept() {
+    let world = four();
+    let id = volunteer(&world);
+    let name = "试样甲乙丙";
+    let dossier = world.dossier(KUNMING, id).unwrap();
+    let claims = Claims { full_name: Some(name.into()), ..claims(&world, KUNMING, &dossier, at_least(1)) };
+    let (office, mut fresh) = (world.office(KUNMING), world.fresh(KUNMING));
+    let key = signer(Role::Proof);
+    let (batch, issued) =
+        live::issue(&office, &world.desks[KUNMING], &mut fresh, &key, NAMELESS_BASE, id, claims).unwrap();
+    assert_eq!(issued.claims.full_name.as_deref(), Some(name));
+    let holds = |bytes: &[u8]| bytes.windows(name.len()).any(|w| w == name.as_bytes());
+    let token = yunling_protocol::base45::decode(&issued.text[4..]).unwrap();
+    assert!(holds(&token), "the proof itself shows it");
+    assert!(batch.put.iter().all(|put| !put.value().is_some_and(holds)));
+}
+
+/// An office whose first list has no place left.
+struct Full<'a>(&'a Desk);
+
+impl Read for Full<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = [&b"x"[..], &1u32.to_be_bytes()].concat();
+        let given = table == Table::Proof && key.len() == 9 && key.starts_with(&place);
+        if given { Ok(Some(vec![0; 48])) } else { self.0.get(table, key) }
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Item>, StoreError> {
+        self.0.scan(table, prefix, after, limit)
+    }
+
+    fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Item>, StoreError> {
+        self.0.last(table, prefix)
+    }
+}
+
+impl Books for Full<'_> {
+    fn dossier(&self, id: DossierId, profile: &Profile) -> Result<Option<Arc<Dossier>>, LedgerError> {
+        self.0.dossier(id, profile)
+    }
+}
+
+#[test]
+fn a_full_list_is_followed_by_a_new_one() {
+    let world = four();
+    let id = volunteer(&world);
+    let uri = |issued: &Issued| issued.claims.status.as_ref().unwrap().uri.clone();
+    let first = prove(&world, KUNMING, id, at_least(600));
+    assert_eq!((first.place.list, uri(&first).as_str()), (1, "yunling:s/1"));
+    let claims = claims(&world, KUNMING, &world.dossier(KUNMING, id).unwrap(), at_least(600));
+    let (office, mut fresh) = (world.office(KUNMING), world.fresh(KUNMING));
+    let (key, full) = (signer(Role::Proof), Full(&world.desks[KUNMING]));
+    let (batch, second) = live::issue(&office, &full, &mut fresh, &key, NAMELESS_BASE, id, claims).unwrap();
+    world.commit(KUNMING, batch).unwrap();
+    assert_eq!((second.place.list, uri(&second).as_str()), (2, "yunling:s/1-2"));
+    assert_eq!(publish_due(&world, KUNMING), 2);
+    assert_eq!(word(&world, KUNMING, &second), Why::StatusGood);
+    assert_eq!(prove(&world, KUNMING, id, at_least(600)).place.list, 2, "the newest is gone on with");
 }

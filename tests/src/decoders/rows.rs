@@ -8,6 +8,7 @@ use yunling_protocol::custody::Transfer;
 use yunling_protocol::custody::authorisation::CodeRecord;
 use yunling_protocol::ledger::HeadRecord;
 use yunling_protocol::office::OutboxEntry;
+use yunling_protocol::proof::rows::{OwnList, Record, list_key};
 use yunling_protocol::recovery::fence::{Fence, decode_life, encode_life};
 
 fn same<T>(bytes: &[u8], read: Result<T, CborError>, encode: impl Fn(&T) -> Vec<u8>) {
@@ -26,6 +27,10 @@ pub(super) fn row(bytes: &[u8]) {
     same(bytes, OutboxEntry::decode(bytes), OutboxEntry::encode);
     same(bytes, PeerRecord::decode(bytes), PeerRecord::encode);
     same(bytes, Note::decode(bytes), Note::encode);
+    same(bytes, OwnList::decode(&list_key(7).key, bytes), OwnList::encode);
+    if let Ok(Some(record)) = Record::decode(bytes) {
+        assert_eq!(record.encode(), bytes, "what is read is what is written");
+    }
     if let Some(life) = decode_life(bytes) {
         assert_eq!(encode_life(life), bytes, "what is read is what is written");
     }
