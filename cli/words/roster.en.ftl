@@ -70,6 +70,7 @@ status-roster-over = version { $version }, expired { $days } days ago, ask the s
 roster-key = The key is in { $file }; keep it off every node. Public key (for who makes the roster): { $public }
 roster-key-open = { $file } is not encrypted: whoever has the file can sign. Make another with --passphrase
 roster-draft = Version { $version } is in { $file }, to be signed by the stewards (yunling roster sign). Fingerprint: { $fingerprint }
+roster-low = No more than half of the stewards need to sign: two groups of them could sign two different rosters. Consider a higher threshold
 roster-complete = Version { $version } has all its signatures: yunling roster publish
 roster-wants = Signatures are missing: { $have } of { $need } stewards of this version, { $before-have } of { $before-need } of the one before. Pass the file to the next steward
 roster-published = Adopted { $adopted } new versions, now at version { $version }; the peers will fetch it
@@ -95,7 +96,8 @@ roster-change-key-added = { $node }: new { $role } key { $kid } from { $from }
 roster-change-key-removed = { $node }: { $role } key { $kid } is no longer listed
 roster-change-key-window = { $node }: { $role } key { $kid } is good until { $until }
 roster-change-key-compromised = { $node }: { $role } key { $kid } may be in other hands since { $from }
-roster-change-state = { $node }: { $state } from { $from } (successor: { $by })
+roster-change-state = { $node }: { $state } from { $from }
+roster-change-succeeded = { $node }: { $by } acts for it from { $from }
 
 doctor-roster-good = Roster version { $version }, { $days } days left
 doctor-roster-ends = Roster version { $version } has { $days } days left. Ask the stewards for a new version and adopt it with yunling roster publish

@@ -70,6 +70,7 @@ status-roster-over = 第 { $version } 版，已过期 { $days } 天，请向管�
 roster-key = 密钥已写入 { $file }，请离线保管。公钥（交给名册的制作人）：{ $public }
 roster-key-open = { $file } 没有加密：谁拿到文件谁就能签名。可用 --passphrase 另做一把
 roster-draft = 第 { $version } 版已写入 { $file }，待管理方签名（yunling roster sign）。核对码：{ $fingerprint }
+roster-low = 签名只需不到半数的管理方：两组管理方可以各签一份不同的名册。请考虑提高所需的签名数
 roster-complete = 第 { $version } 版签名齐全，可以采用：yunling roster publish
 roster-wants = 签名尚不齐全：本版管理方 { $have }/{ $need }，上一版管理方 { $before-have }/{ $before-need }。请把文件交给下一位管理方
 roster-published = 采用了 { $adopted } 个新版本，现为第 { $version } 版；对等节点会来取
@@ -95,7 +96,8 @@ roster-change-key-added = { $node } 新增 { $role } 密钥 { $kid }，自 { $fr
 roster-change-key-removed = { $node } 的 { $role } 密钥 { $kid } 不再列出
 roster-change-key-window = { $node } 的 { $role } 密钥 { $kid } 有效至 { $until }
 roster-change-key-compromised = { $node } 的 { $role } 密钥 { $kid } 自 { $from } 起可能外泄
-roster-change-state = { $node }：自 { $from } 起{ $state }（承接：{ $by }）
+roster-change-state = { $node }：自 { $from } 起{ $state }
+roster-change-succeeded = { $node }：自 { $from } 起由 { $by } 承接
 
 doctor-roster-good = 名册第 { $version } 版，还有 { $days } 天到期
 doctor-roster-ends = 名册第 { $version } 版还有 { $days } 天到期。请向管理方索取新版，用 yunling roster publish 采用

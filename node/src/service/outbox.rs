@@ -47,6 +47,8 @@ pub struct Progress {
     pub(super) copy_after: BTreeMap<yunling_protocol::id::TransferId, Instant>,
     /// Peers that have a higher version of the roster.
     pub(super) rosters_at: BTreeSet<NodeName>,
+    /// When each peer may be asked for its roster again.
+    pub(super) roster_after: BTreeMap<NodeName, Instant>,
     /// A new version is to be announced.
     pub(super) announce_roster: bool,
     /// When holes are looked for again.

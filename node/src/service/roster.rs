@@ -5,8 +5,9 @@
 //! their signatures alone, so it does not matter who brings them. What always holds: a version is durable
 //! before its members count.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use libp2p::PeerId;
@@ -32,6 +33,9 @@ const ANSWER_VERSIONS_BYTES: usize = 768 * 1024;
 const FORKS_MAX: usize = 16;
 /// Longest wait for versions; one may be a quarter of a MiB on a thin line.
 const ROSTER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two pulls from one peer: one that claims what it does not have must not keep this node
+/// reading.
+const PULL_PAUSE: Duration = Duration::from_secs(5);
 /// First word of an announcement of a new version.
 const NOTICE_WORD: &str = "roster";
 /// Largest announcement read: its word and a number.
@@ -196,7 +200,7 @@ impl Node {
 
     /// Forks kept as evidence.
     pub(super) fn roster_forks(&self) -> Result<usize, Refusal> {
-        let mut hashes = std::collections::BTreeSet::new();
+        let mut hashes = BTreeSet::new();
         scan_all::<Refusal>(self, Table::Roster, FORK_PREFIX, |key, _| {
             hashes.insert(key[..key.len().saturating_sub(1)].to_vec());
             Ok(())
@@ -298,9 +302,16 @@ impl Node {
     /// Pulls from those who have a higher version and announces an own new one. The tasks end with the
     /// network.
     pub(super) fn pass_rosters(self: &Arc<Self>) {
-        let (from, announce) = {
+        let (from, announce): (BTreeSet<NodeName>, bool) = {
             let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
-            (std::mem::take(&mut progress.rosters_at), std::mem::take(&mut progress.announce_roster))
+            let now = Instant::now();
+            let due = |name: &NodeName| progress.roster_after.get(name).is_none_or(|after| now >= *after);
+            let (due, later) = progress.rosters_at.iter().cloned().partition(due);
+            progress.rosters_at = later;
+            for name in &due {
+                progress.roster_after.insert(name.clone(), now + PULL_PAUSE);
+            }
+            (due, std::mem::take(&mut progress.announce_roster))
         };
         if announce {
             let node = self.clone();

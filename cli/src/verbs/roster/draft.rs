@@ -21,7 +21,7 @@ use crate::cards;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::verbs::Context;
-use crate::words::fields;
+use crate::words::{Fields, fields};
 
 /// Days a version is good unless it is said: a year, and a month to make the next one in.
 const GOOD_DAYS: u32 = 396;
@@ -358,5 +358,9 @@ fn finish(file: &RosterFile, out: &Path, context: &Context<'_>) -> Result<Exit, 
         ("fingerprint", &file.last().roster().fingerprint()),
     ]);
     context.out.say("roster-draft", &values);
+    let roster = file.last().roster();
+    if roster.threshold.saturating_mul(2) <= roster.stewards.len() as u64 {
+        context.out.note("roster-low", &Fields::new());
+    }
     Ok(Exit::Yes)
 }

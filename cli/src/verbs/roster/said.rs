@@ -222,12 +222,11 @@ fn raw(change: &Change) -> (&'static str, Vec<(&'static str, String)>) {
             ("key-compromised", of(node, values))
         }
         Change::StateAdded { node, entry } => {
-            let by = match &entry.state {
-                State::Succeeded { by, .. } => by.to_string(),
-                _ => String::new(),
-            };
-            let values =
-                vec![("state", entry.state.word().to_owned()), ("from", entry.from.to_string()), ("by", by)];
+            let from = entry.from.to_string();
+            if let State::Succeeded { by, .. } = &entry.state {
+                return ("succeeded", of(node, vec![("by", by.to_string()), ("from", from)]));
+            }
+            let values = vec![("state", entry.state.word().to_owned()), ("from", from)];
             ("state", of(node, values))
         }
     }
