@@ -74,6 +74,12 @@ impl Failure {
     }
 }
 
+impl From<yunling_node::log::LogError> for Failure {
+    fn from(error: yunling_node::log::LogError) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self { exit: Exit::No, code: refusal.code, fields: refusal.fields }
