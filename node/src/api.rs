@@ -297,6 +297,8 @@ fn routes() -> Router<Arc<Node>> {
         .route("/api/v1/recovery/lift", act!(|n, r| n.lift_fence(&r)))
         .route("/api/v1/audit", post(audit))
         .route("/api/v1/evidence/list", act!(|n, _: Value| evidence_list(n)))
+        .route("/api/v1/evidence/import", act!(|n, r: Value| n.import_evidence(&r)))
+        .route("/api/v1/evidence/lift", act!(|n, r: Value| n.lift_exposed(&r)))
         .route("/api/v1/evidence/export", act!(|n, r: Value| evidence_export(n, text(&r, "id")?)))
         .merge(proof_routes())
         .merge(peer_routes())

@@ -75,6 +75,8 @@ pub async fn serve(node: Arc<Node>, listener: TcpListener) {
 fn routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/log/{generation}/{*path}", get(log_file))
+        .route("/roster", get(roster))
+        .route("/s/{list}", get(status_list))
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/witness/{origin_hash}/checkpoint", get(witnessed))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -97,6 +99,30 @@ fn file(Served { kind, bytes }: Served) -> Response {
         Kind::Tile => (FOREVER, HeaderValue::from_static("application/octet-stream")),
     };
     ([(header::CACHE_CONTROL, cache), (header::CONTENT_TYPE, content)], bytes).into_response()
+}
+
+/// The roster with all its versions; who takes it checks them.
+async fn roster(State(node): Shared) -> Response {
+    let read = tokio::task::spawn_blocking(move || node.roster_file()).await;
+    match read {
+        Ok(Ok(bytes)) => {
+            let content = HeaderValue::from_static("application/octet-stream");
+            ([(header::CACHE_CONTROL, MOMENT), (header::CONTENT_TYPE, content)], bytes).into_response()
+        }
+        Ok(Err(_)) | Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// An own status list, under the end of its address; caches may keep it as long as it says itself.
+async fn status_list(State(node): Shared, Path(list): Path<String>) -> Response {
+    let read = tokio::task::spawn_blocking(move || {
+        let uri = format!("{}{list}", node.home.config.proof.list_base());
+        node.own_status_list(&uri)
+    });
+    let Ok(Ok(Some((token, ttl)))) = read.await else { return StatusCode::NOT_FOUND.into_response() };
+    let cache = HeaderValue::from_str(&format!("public, max-age={ttl}")).unwrap_or(MOMENT);
+    let content = HeaderValue::from_static("application/statuslist+cwt");
+    ([(header::CACHE_CONTROL, cache), (header::CONTENT_TYPE, content)], token).into_response()
 }
 
 async fn add_checkpoint(State(node): Shared, body: Bytes) -> Response {

@@ -9,6 +9,7 @@ pub mod copy;
 pub mod courier;
 pub mod doctor;
 pub mod exchange;
+pub mod exposed;
 mod greet;
 pub mod import;
 pub mod log;
@@ -97,6 +98,8 @@ pub struct Node {
     /// Held while a checkpoint is judged: reading, deciding and storing are one step.
     witnessing: Mutex<()>,
     rounds: Mutex<witness::Rounds>,
+    /// Nodes against which evidence stands.
+    exposed: Mutex<std::collections::BTreeSet<NodeName>>,
     /// A status list may be due.
     pub(crate) status_wake: Notify,
     pub(crate) status_asked: Mutex<status::Asked>,
@@ -163,6 +166,7 @@ impl Node {
             log_wake: Notify::new(),
             witnessing: Mutex::default(),
             rounds: Mutex::default(),
+            exposed: Mutex::default(),
             status_wake: Notify::new(),
             status_asked: Mutex::default(),
             net: std::sync::OnceLock::new(),
@@ -174,6 +178,7 @@ impl Node {
         node.meet_members()?;
         node.reload_members()?;
         node.open_log()?;
+        node.load_exposed()?;
         Ok(node)
     }
 

@@ -32,6 +32,21 @@ pub(crate) enum Verb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Takes one from a file.
+    Import {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Lets an exposed node in again.
+    Lift {
+        /// The node.
+        #[arg(value_name = "NODE")]
+        node: String,
+        /// Why, for the record.
+        #[arg(long = "reason", value_name = "TEXT")]
+        why: String,
+    },
     /// Checks a file.
     Verify {
         /// The file.
@@ -48,6 +63,13 @@ pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failu
     match verb {
         Verb::List {} => list_all(context).await,
         Verb::Export { id, file } => export(&id, &file, context).await,
+        Verb::Import { file } => import(&file, context).await,
+        Verb::Lift { node, why } => {
+            let answer = context.call("evidence/lift", json!({ "node": node, "reason": why })).await?;
+            context.out.object(&answer);
+            context.out.say("evidence-lifted", &fields([("node", text(&answer, "node"))]));
+            Ok(Exit::Yes)
+        }
         Verb::Verify { file, trust } => verify(&file, &trust, context),
     }
 }
@@ -75,6 +97,14 @@ async fn export(id: &str, file: &Path, context: &Context<'_>) -> Result<Exit, Fa
     let written = json!({ "id": text(&answer, "id"), "file": file.display().to_string() });
     context.out.object(&written);
     context.out.say("evidence-written", &fields([("path", file.display().to_string())]));
+    Ok(Exit::Yes)
+}
+
+async fn import(file: &Path, context: &Context<'_>) -> Result<Exit, Failure> {
+    let bytes = files::read(file, EVIDENCE_BYTES_MAX as u64)?;
+    let answer = context.call("evidence/import", json!({ "file": BASE64.encode(&bytes) })).await?;
+    context.out.object(&answer);
+    context.out.say("evidence-taken", &fields([("node", text(&answer, "node"))]));
     Ok(Exit::Yes)
 }
 

@@ -156,17 +156,6 @@ impl Node {
         })?;
         Ok(held)
     }
-
-    /// All evidence that this node has met, with what each proves.
-    pub fn evidence(&self) -> Result<Vec<(String, Evidence)>, Refusal> {
-        let mut found = Vec::new();
-        scan_all::<Refusal>(self, Table::Log, rows::EVIDENCE_PREFIX, |key, bytes| {
-            let evidence = Evidence::decode(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
-            found.push((data_encoding::HEXLOWER.encode(&key[1..9.min(key.len())]), evidence));
-            Ok(())
-        })?;
-        Ok(found)
-    }
 }
 
 impl Node {

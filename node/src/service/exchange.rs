@@ -200,6 +200,9 @@ impl Node {
             }
             Err(error) => return self.refuse_peer(&from, &error.code),
         }
+        if self.shut_out(&message.from, &message.content) {
+            return self.refuse_peer(&from, "node-exposed");
+        }
         match self.take_message(&message) {
             Ok(Answer::Refused(code)) => self.refuse_peer(&from, &code),
             Ok(answer) => {

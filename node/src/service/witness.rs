@@ -80,7 +80,7 @@ impl Node {
         }
         match decided.alarm {
             Some(Alarm::TwoRoots { seen, shown }) => {
-                self.expose(&Evidence::TwoRoots { one: seen, other: shown })?
+                drop(self.expose(&Evidence::TwoRoots { one: seen, other: shown })?)
             }
             Some(Alarm::Inconsistent { .. }) => {
                 let origin = &request.checkpoint.origin;
@@ -326,17 +326,6 @@ impl Node {
             "policy": quorum.name(), "threshold": quorum.threshold(), "of": quorum.witnesses().len(),
             "size": size, "cosigned": cosigned, "errors": errors,
         })))
-    }
-
-    /// Keeps evidence against a node and says so.
-    pub(crate) fn expose(&self, evidence: &Evidence) -> Result<(), Refusal> {
-        let bytes = evidence.encode();
-        let mut batch = Batch::default();
-        set(&mut batch, rows::evidence_key(&Sha256::digest(&bytes).into()), bytes);
-        self.commit(batch)?;
-        self.count("evidence");
-        tracing::error!(evidence = %evidence.word(), "ALARM: evidence against a node; `yunling evidence list` shows it");
-        Ok(())
     }
 
     /// Where an id of this node lies, for the checks of others.

@@ -27,6 +27,7 @@ const INCLUSION: u8 = b'q';
 const WITNESSED: u8 = b'w';
 const EVIDENCE: u8 = b'v';
 const FOREIGN: u8 = b'f';
+const LIFTED: u8 = b'x';
 
 /// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
 pub const NOTE_BYTES_MAX: usize = 8 * 1024;
@@ -114,6 +115,11 @@ pub fn foreign_key(origin_hash: &[u8; 32], size: u64, root: &[u8; 32]) -> Key {
 /// Key of evidence against a node, by the SHA-256 of its file.
 pub fn evidence_key(hash: &[u8; 32]) -> Key {
     key(EVIDENCE, &[hash])
+}
+
+/// Key of the note by which an operator let an exposed node in again.
+pub fn lifted_key(node: &NodeName) -> Key {
+    key(LIFTED, &[node.as_str().as_bytes()])
 }
 
 /// Prefix of all evidence.

@@ -223,6 +223,22 @@ fn an_office_that_rewrites_an_entry_is_exposed_to_a_third_machine() {
     let (exit, _) =
         yunling_tests::office::run(&["evidence", "verify", shown(&evidence), "--trust", &stranger, "--json"]);
     assert_eq!(exit, 1);
+    // Brought to Dali, it shuts Kunming out until somebody lets it in again.
+    assert_eq!(dali.ok(&["evidence", "import", shown(&evidence)])["node"], "kunming");
+    assert_eq!(dali.ok(&["evidence", "list"])["evidence"][0]["kind"], "rewritten");
+    let card_of = text(&dali.ok(&["volunteer", "register", "--name", "试用者"]), "card");
+    kunming.ok(&{
+        let mut record = record_on(&card_of, "2025-03-05", "60");
+        record.extend(["--grade", "B"]);
+        record
+    });
+    until("Kunming is told so", || {
+        let peers = kunming.ok(&["peer", "list"]);
+        let error = &peers["peers"][0]["last_error"];
+        (*error == "node-exposed").then_some(())
+    });
+    dali.refused(&["evidence", "lift", "yuxi", "--reason", "none"], "evidence-none");
+    dali.ok(&["evidence", "lift", "kunming", "--reason", "tried in a test"]);
     // The folder alone is of one piece: only what was seen before exposes it.
     let (exit, alone) = dali.json(&["audit", shown(&forged), "--trust", &trust]);
     assert_eq!((exit, &alone["clean"]), (0, &true.into()), "{alone}");
