@@ -47,7 +47,7 @@ impl Node {
     }
 
     /// The first checkpoint with its quorum that covers an index.
-    fn cosigned_over(&self, generation: u64, index: u64) -> Result<Option<String>, Refusal> {
+    pub(super) fn cosigned_over(&self, generation: u64, index: u64) -> Result<Option<String>, Refusal> {
         let prefix = rows::cosigned_prefix(generation);
         // A checkpoint of size n covers the indices below n.
         let after = rows::cosigned_key(generation, index).key;

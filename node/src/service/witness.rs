@@ -8,20 +8,21 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
-use yunling_protocol::custody::record::live;
-use yunling_protocol::custody::{Input, Side, Stage, Transfer, giving};
+use yunling_protocol::custody::Input;
+use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
 use yunling_protocol::ledger::set;
 use yunling_protocol::log::evidence::Evidence;
 use yunling_protocol::log::note::{Note, NoteKey, NoteSignature};
 use yunling_protocol::log::policy::Quorum;
 use yunling_protocol::log::rows::{self, HeadRow, Place};
+use yunling_protocol::log::tile::{self, Tile};
 use yunling_protocol::log::tlog_proof::TlogProof;
 use yunling_protocol::log::witness::{self, AddCheckpoint, Alarm, Answer as Judged, Seen, Witnesser};
-use yunling_protocol::log::{Checkpoint, Origin};
+use yunling_protocol::log::{Checkpoint, Entry, Origin};
 use yunling_protocol::message::{Answer, Frame};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::store::{Batch, Expect, Read as _, Table};
+use yunling_protocol::store::{Batch, Expect, Put, Read as _, Table, scan_all};
 
 use super::log::Inclusion;
 use super::{Node, Refusal, peers};
@@ -168,6 +169,8 @@ impl Node {
         let generation = self.life().generation;
         let Some(head) = self.log_head(generation)? else { return Ok(None) };
         let size = head.frontier.size();
+        // Also what was cosigned before it was asked for.
+        self.release_witnessed()?;
         let newest = self.cosigned(generation)?;
         if newest.as_ref().is_some_and(|(cosigned, _)| *cosigned >= size) {
             return Ok(None);
@@ -269,7 +272,7 @@ impl Node {
         if self.log_head(generation)?.is_some_and(|now| now.note == head.note) {
             self.log_folder(generation).publish_checkpoint(&rendered)?;
         }
-        self.release_witnessed(&rendered)
+        self.release_witnessed()
     }
 
     /// The newest checkpoint of a log that has its quorum: size and note.
@@ -282,33 +285,53 @@ impl Node {
         Ok(Some((checkpoint.size, note)))
     }
 
-    /// Moves whose release waits for the witnesses.
-    fn unreleased(&self) -> Result<Vec<Transfer>, Refusal> {
+    /// Seals whose release waits for the witnesses, with their transfers.
+    fn unreleased(&self) -> Result<Vec<([u8; 32], TransferId)>, Refusal> {
+        let damaged = || Refusal::new("log-damaged").with("cause", "a seal that waits");
         let mut waiting = Vec::new();
-        for transfer in live(self)? {
-            if transfer.side == Side::Giving
-                && transfer.stage == Stage::Sealed
-                && giving::inclusion(self, &transfer)?.is_none()
-            {
-                waiting.push(transfer);
-            }
-        }
+        scan_all::<Refusal>(self, Table::Log, rows::WANTED_PREFIX, |key, value| {
+            let seal = key.get(1..).and_then(|id| <[u8; 32]>::try_from(id).ok());
+            let transfer = <[u8; 16]>::try_from(value).ok().map(TransferId);
+            waiting.push(seal.zip(transfer).ok_or_else(damaged)?);
+            Ok(())
+        })?;
         Ok(waiting)
     }
 
-    /// Puts the proofs of seals that lie under a cosigned checkpoint beside them, and sends their releases.
-    fn release_witnessed(&self, note: &str) -> Result<(), Refusal> {
-        for transfer in self.unreleased()? {
-            let Some(seal) = transfer.seal else { continue };
-            let Some((_, inclusion)) = self.inclusion(&seal.0, Some(note))? else { continue };
+    /// Puts the proofs of seals that lie under a cosigned checkpoint beside them, and sends their releases. One
+    /// that lies in the log of a life that is over, unseen by its witnesses, is logged again: they cosign no
+    /// older life.
+    fn release_witnessed(&self) -> Result<(), Refusal> {
+        for (seal, transfer) in self.unreleased()? {
+            let Some(place) = Place::of(self, &seal)? else { continue };
+            let mut batch = Batch::default();
+            let Some(note) = self.cosigned_over(place.generation, place.index)? else {
+                if place.generation < self.life().generation
+                    && let Some(entry) = self.entry_at(place)?
+                {
+                    rows::log_again(&mut batch, &entry);
+                    self.commit(batch)?;
+                }
+                continue;
+            };
+            let Some((_, inclusion)) = self.inclusion(&seal, Some(&note))? else { continue };
             let Inclusion { index, path, note } = inclusion;
             let proof = TlogProof { extra: None, index, path, checkpoint: note };
-            let mut batch = Batch::default();
-            set(&mut batch, rows::inclusion_key(&seal.0), proof.render().into_bytes());
+            set(&mut batch, rows::inclusion_key(&seal), proof.render().into_bytes());
+            batch.put.push(Put::Delete(rows::wanted_key(&seal)));
             self.commit(batch)?;
-            self.advance_transfer(transfer.id, &Input::Resume)?;
+            self.advance_transfer(transfer, &Input::Request { hold: false })?;
         }
         Ok(())
+    }
+
+    /// The entry at a place of one of this node's logs.
+    fn entry_at(&self, place: Place) -> Result<Option<Entry>, Refusal> {
+        let Some(head) = self.log_head(place.generation)? else { return Ok(None) };
+        let Some((bundle, at)) = Tile::bundle_of(place.index, head.frontier.size()) else { return Ok(None) };
+        let Some(bytes) = self.log_folder(place.generation).tile(bundle)? else { return Ok(None) };
+        let entries = tile::decode_entries(&bytes, bundle.width);
+        Ok(entries.ok().and_then(|entries| Entry::decode(entries.get(at)?).ok()))
     }
 
     /// What a move waits for at the witnesses: the quorum, the words given, and why others gave none.

@@ -356,7 +356,11 @@ fn release(
         // waits, and is asked for again when it has.
         _ => match inclusion(books, transfer)? {
             Some(proof) => Some(proof),
-            None => return Ok(()),
+            None => {
+                let id = transfer.seal.ok_or(DecideError::Rule("seal-missing"))?;
+                ledger::set(batch, rows::wanted_key(&id.0), transfer.id.as_bytes().to_vec());
+                return Ok(());
+            }
         },
     };
     let content = Content::Release {

@@ -28,6 +28,7 @@ const WITNESSED: u8 = b'w';
 const EVIDENCE: u8 = b'v';
 const FOREIGN: u8 = b'f';
 const LIFTED: u8 = b'x';
+const WANTED: u8 = b'n';
 
 /// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
 pub const NOTE_BYTES_MAX: usize = 8 * 1024;
@@ -96,6 +97,14 @@ pub fn cosigned_prefix(generation: u64) -> Vec<u8> {
 pub fn inclusion_key(id: &[u8; 32]) -> Key {
     key(INCLUSION, &[id])
 }
+
+/// Key of a seal whose release waits for its [`inclusion_key`]; the value is the transfer's id.
+pub fn wanted_key(id: &[u8; 32]) -> Key {
+    key(WANTED, &[id])
+}
+
+/// Prefix of all seals whose release waits.
+pub const WANTED_PREFIX: &[u8] = &[WANTED];
 
 /// Key of what this node has cosigned for a log, by the SHA-256 of its origin.
 pub fn witnessed_key(origin_hash: &[u8; 32]) -> Key {
@@ -206,6 +215,14 @@ pub fn keep_foreign(batch: &mut Batch, proof: &[u8]) {
 pub fn wait(batch: &mut Batch, entry: &Entry) {
     if let (Some(id), Some(bytes)) = (entry.id(), entry.encode()) {
         set(batch, pending_key(id), bytes);
+    }
+}
+
+/// Logs once more what lies in the log of a life that is over and that no witness has seen there.
+pub fn log_again(batch: &mut Batch, entry: &Entry) {
+    if let Some(id) = entry.id() {
+        batch.put.push(Put::Delete(place_key(id)));
+        wait(batch, entry);
     }
 }
 
