@@ -273,6 +273,7 @@ error-seal-missing = The seal of this transfer is not in the store. Restore the 
 ## Proofs
 
 error-proof-too-high = { $asked } hours were asked for, the dossier has { $hours }. Ask for no more than that
+    .bare = More hours were asked for than the dossier has. Ask for no more than that
 error-proof-days = { $days } days were asked for, a proof is valid for 1 to { $max }. Correct it
 error-proof-recorders = There are { $count } recording nodes, one proof holds at most { $max }. Issue several
 error-proof-status-unknown = The signature is valid; whether it was revoked since is unknown. For weighty uses ask the issuer

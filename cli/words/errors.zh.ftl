@@ -273,6 +273,7 @@ error-seal-missing = 找不到这次转移的封存声明。请从备份恢复�
 ## 证明
 
 error-proof-too-high = 要证明的 { $asked } 小时多于档案中的 { $hours } 小时。请填写不超过该数的时长
+    .bare = 要证明的小时多于档案中的小时。请填写不超过该数的时长
 error-proof-days = 证明有效期为 { $days } 天，应为 1 至 { $max } 天。请改正
 error-proof-recorders = 记录节点有 { $count } 个，一份证明最多写 { $max } 个。请分开出具
 error-proof-status-unknown = 签名有效；签发后是否作废未知。重要用途请向签发节点查询

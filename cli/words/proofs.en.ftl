@@ -13,7 +13,6 @@ help-arg-stale-days = Status lists older than this many days do not count (30)
 
 head-code = Code
 head-list = Status list
-head-made = Made
 head-since = Since
 head-status = Status
 head-status-at = Status of

@@ -13,7 +13,6 @@ help-arg-stale-days = 状态列表超过这么多天即不作数（默认 30）
 
 head-code = 代码
 head-list = 状态列表
-head-made = 生成时间
 head-since = 自
 head-status = 状态
 head-status-at = 状态日期

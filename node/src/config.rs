@@ -249,7 +249,8 @@ impl ProofSection {
         let url = &self.list_url;
         let web = (url.starts_with("https://") || url.starts_with("http://")) && url.ends_with('/');
         let plain = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
-        if !url.is_empty() && !(web && plain && url.len() <= LIST_BASE_BYTES_MAX) {
+        let right = url.is_empty() || web && plain && url.len() <= LIST_BASE_BYTES_MAX;
+        if !right {
             let expected = "an address that begins with https:// and ends with /, of at most 27 characters";
             return Err(value("proof.list_url", url, expected));
         }

@@ -225,11 +225,12 @@ impl World {
             for id in &dossiers {
                 for (_, record, _) in rows::records_of(node, *id).unwrap_or_default() {
                     self.tally.withdrawn += u64::from(record.status != Status::Valid);
-                    if record.status != Status::Valid {
+                    let now = node.office(self.seconds(), &self.policies).now;
+                    if record.status != Status::Valid || !record.is_live(now) {
                         continue;
                     }
                     let found = format!("{} of {} is still valid at {}", record.place, short(&id.0), node.at);
-                    let (Ok(Some(dossier)), Ok(claims)) = (node.dossier(*id, &YUNNAN), record.claims())
+                    let (Ok(Some(dossier)), Some(claims)) = (node.dossier(*id, &YUNNAN), &record.claims)
                     else {
                         return violated(PROOF_STANDS, format!("{found}, where the record is not"));
                     };

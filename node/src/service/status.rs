@@ -54,9 +54,8 @@ pub struct Fetched {
 pub async fn keep(node: Arc<Node>) {
     loop {
         let maker = node.clone();
-        match tokio::task::spawn_blocking(move || maker.publish_lists()).await {
-            Ok(Err(refusal)) => tracing::warn!(code = refusal.code, "no status list was made"),
-            Ok(Ok(_)) | Err(_) => {}
+        if let Ok(Err(refusal)) = tokio::task::spawn_blocking(move || maker.publish_lists()).await {
+            tracing::warn!(code = refusal.code, "no status list was made");
         }
         node.clone().fetch_due().await;
         tokio::select! {
