@@ -383,7 +383,7 @@ fn write_the_seeds() {
         "card",
     );
     cards.push(("text".into(), golden["card-text"].clone().into_bytes()));
-    let all: [(&str, Seeds); 15] = [
+    let all: [(&str, Seeds); 16] = [
         ("statement", objects(&golden, "statement-")),
         ("message", objects(&golden, "message-")),
         ("card", cards),
