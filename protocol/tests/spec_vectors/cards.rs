@@ -59,7 +59,7 @@ pub(crate) fn make() -> Json {
             good("broken into lines", lines.join("\r\n"), &plain),
             bad("another prefix", plain.to_text().replacen("YC1:", "YC2:", 1), "card-text"),
             bad("no base64url", plain.to_text() + "=", "card-text"),
-            bad("cut", plain.to_text()[..400].to_owned(), "card-encoding"),
+            bad("cut", plain.to_text()[..400].to_owned(), "card-signature"),
             bad("another typ", altered("yunling/roster", Role::Statement, same), "card-encoding"),
             bad("by the recovery key", altered(typ, Role::Recovery, same), "card-signature"),
             bad("an unknown label", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(12), cbor::int(1))), "card-encoding"),

@@ -118,8 +118,11 @@ fn wrong_receipts() -> Vec<Case<'static>> {
     let of = |origin, role| {
         p2(&[receipt_at(&issue(&claims()), origin, role, &[(WITNESSES[0], SEEN), (WITNESSES[1], QUORUM)])])
     };
-    let mut five = vec![two(); 5];
-    five.iter_mut().for_each(|r| r.cosignatures.clear());
+    // Of a log with this proof alone, so that five are no longer than a proof may be.
+    let alone = Entry::Signed(logged_id(&issue(&claims())).unwrap().0).encode().unwrap();
+    let head = Checkpoint::new(ORIGIN, 1, naive::leaf(&alone));
+    let inclusion = Inclusion { head: &head, index: 0, path: vec![], cosignatures: vec![] };
+    let five = vec![Receipt::make(&signer(ISSUER, Role::Log), inclusion).unwrap(); 5];
     let now = ISSUED + DAY;
     vec![
         wrong("no receipt", issue(&claims()), "proof-not-logged"),
