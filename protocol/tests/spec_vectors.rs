@@ -13,6 +13,8 @@ mod cards;
 mod evidence;
 #[path = "spec_vectors/forms.rs"]
 mod forms;
+#[path = "spec_vectors/limits.rs"]
+mod limits;
 #[path = "spec_vectors/logs.rs"]
 mod logs;
 #[path = "spec_vectors/naive.rs"]
@@ -101,9 +103,13 @@ fn every_word_that_is_expected_stands_in_the_specification() {
     let spec = spec();
     let unwritten: Vec<_> = expected.iter().filter(|word| !spec.contains(&format!("`{word}`"))).collect();
     assert!(unwritten.is_empty(), "not in SPEC.md: {unwritten:?}");
-    let untold: Vec<_> =
-        proofs::WORDS.iter().filter(|(word, _)| !expected.contains(&(*word).to_owned())).collect();
+    let untold: Vec<_> = proofs::WORDS.iter().filter(|(word, _)| !expected.contains(*word)).collect();
     assert!(untold.is_empty(), "no vector expects: {untold:?}");
+}
+
+#[test]
+fn every_limit_in_the_specification_is_the_one_of_the_code() {
+    limits::check(&spec());
 }
 
 /// Words under `refused` and `why`, at any depth.

@@ -16,7 +16,8 @@ fn shown(card: &SignedCard) -> Json {
     let fingerprint = card.fingerprint();
     let card = &card.card;
     let keys = card.keys.iter().map(|k| {
-        json!({ "role": k.role.word(), "public": hex(&k.public), "kid": hex(&k.kid()), "from": k.not_before.0, "until": k.not_after.map(|t| t.0) })
+        json!({ "role": k.role.word(), "public": hex(&k.public), "kid": hex(&k.kid()),
+            "from": k.not_before.0, "until": k.not_after.map(|t| t.0) })
     });
     json!({
         "name": card.name.as_str(), "title_zh": card.title_zh, "title_en": card.title_en,
@@ -49,8 +50,14 @@ pub(crate) fn make() -> Json {
         plain.to_text().as_bytes().chunks(72).map(|c| String::from_utf8(c.to_vec()).unwrap()).collect();
     let same = |_: &mut BTreeMap<Value, Value>| {};
     let typ = "yunling/card";
-    let good = |name: &str, text: String, card: &SignedCard| json!({ "name": name, "text": text, "expect": shown(card) });
-    let bad = |name: &str, text: String, word: &str| json!({ "name": name, "text": text, "expect": { "refused": word } });
+    let good = |name: &str, text: String, card: &SignedCard| {
+        json!({ "name": name, "text": text,
+        "expect": shown(card) })
+    };
+    let bad = |name: &str, text: String, word: &str| {
+        json!({ "name": name, "text": text,
+        "expect": { "refused": word } })
+    };
     json!({
         "about": "Node cards: text form, content, fingerprint; or why they are refused (SPEC 5).",
         "cases": [
@@ -62,14 +69,18 @@ pub(crate) fn make() -> Json {
             bad("cut", plain.to_text()[..400].to_owned(), "card-signature"),
             bad("another typ", altered("yunling/roster", Role::Statement, same), "card-encoding"),
             bad("by the recovery key", altered(typ, Role::Recovery, same), "card-signature"),
-            bad("an unknown label", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(12), cbor::int(1))), "card-encoding"),
-            bad("version 2", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(1), cbor::int(2))), "card-encoding"),
-            bad("an empty list", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(8), Value::Array(vec![]))), "card-encoding"),
+            bad("an unknown label", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(12),
+                cbor::int(1))), "card-encoding"),
+            bad("version 2", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(1), cbor::int(2))),
+                "card-encoding"),
+            bad("an empty list", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(8),
+                Value::Array(vec![]))), "card-encoding"),
             bad("a role without a key", altered(typ, Role::Statement, |m| {
                 let Some(Value::Array(keys)) = m.get_mut(&cbor::int(7)) else { panic!("keys") };
                 keys.pop();
             }), "card-missing-key"),
-            bad("a blank in the name", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(2), cbor::text("a b"))), "card-encoding"),
+            bad("a blank in the name", altered(typ, Role::Statement, |m| _ = m.insert(cbor::int(2),
+                cbor::text("a b"))), "card-encoding"),
         ],
     })
 }

@@ -93,7 +93,8 @@ fn offer(content: Content) -> Vec<u8> {
 }
 
 fn proves(name: &str, evidence: &Evidence, what: &str, at: &str) -> Value {
-    json!({ "name": name, "hex": hex(&evidence.encode()), "expect": { "proves": evidence.word(), "node": ISSUER, "what": what, "at": at } })
+    json!({ "name": name, "hex": hex(&evidence.encode()), "expect": { "proves": evidence.word(),
+        "node": ISSUER, "what": what, "at": at } })
 }
 
 fn nothing(name: &str, evidence: &Evidence, word: &str) -> Value {
@@ -253,7 +254,10 @@ pub(crate) fn make() -> Value {
     let mut newer = good.clone();
     let at = newer.windows(11).position(|w| w == b"/evidence/1").unwrap();
     newer[at + 10] = b'2';
-    let file = |name: &str, bytes: &[u8]| json!({ "name": name, "hex": hex(bytes), "expect": { "refused": "evidence-encoding" } });
+    let file = |name: &str, bytes: &[u8]| {
+        json!({ "name": name, "hex": hex(bytes),
+        "expect": { "refused": "evidence-encoding" } })
+    };
     let broken = vec![file("cut", &good[..good.len() - 1]), file("of a newer version", &newer)];
     let cases: Vec<Value> = [two_roots(), two_leaves(), two_seals(), rewritten(), dropped(), broken]
         .into_iter()

@@ -62,7 +62,8 @@ pub(crate) fn make() -> Value {
     let keys: Vec<Value> = keys
         .map(|(node, role)| {
             let (seed, public) = (seed(node, role.word()), signer(node, role).public());
-            json!({ "node": node, "role": role.word(), "seed": hex(&seed), "public": hex(&public), "kid": hex(&kid(&public)) })
+            json!({ "node": node, "role": role.word(), "seed": hex(&seed), "public": hex(&public),
+                "kid": hex(&kid(&public)) })
         })
         .collect();
     // The neutral point, a point of order 2, and bytes that are no point.

@@ -44,11 +44,16 @@ fn leaves(size: u8) -> Vec<Hash> {
 }
 
 pub(crate) fn make_merkle() -> Value {
-    let entry = |(name, bytes): (&str, Vec<u8>)| json!({ "name": name, "hex": hex(&bytes), "kind": bytes[1], "leaf": hex(&naive::leaf(&bytes)) });
+    let entry = |(name, bytes): (&str, Vec<u8>)| {
+        json!({ "name": name, "hex": hex(&bytes), "kind": bytes[1],
+        "leaf": hex(&naive::leaf(&bytes)) })
+    };
     let roots: Vec<String> = (0..=13).map(|size| hex(&naive::root(&leaves(size)))).collect();
     let inclusion = |name: &str, index: u8, size: u8, change: &dyn Fn(&mut Value)| {
-        let mut case = json!({ "name": name, "leaf": hex(&naive::leaf(&[index])), "index": index, "size": size,
-            "root": hex(&naive::root(&leaves(size))), "path": hashes(&naive::path(index.into(), &leaves(size))), "expect": {} });
+        let mut case = json!({ "name": name, "leaf": hex(&naive::leaf(&[index])), "index": index,
+            "size": size,
+            "root": hex(&naive::root(&leaves(size))), "path": hashes(&naive::path(index.into(),
+                &leaves(size))), "expect": {} });
         change(&mut case);
         case
     };
@@ -74,8 +79,10 @@ pub(crate) fn make_merkle() -> Value {
             .map(|(index, size)| inclusion("holds", index, size, &|_| {})),
     );
     let consistency = |name: &str, old: u8, new: u8, change: &dyn Fn(&mut Value)| {
-        let mut case = json!({ "name": name, "old_size": old, "old_root": hex(&naive::root(&leaves(old))), "new_size": new,
-            "new_root": hex(&naive::root(&leaves(new))), "path": hashes(&naive::consistency(old.into(), &leaves(new))), "expect": {} });
+        let mut case = json!({ "name": name, "old_size": old, "old_root": hex(&naive::root(&leaves(old))),
+            "new_size": new,
+            "new_root": hex(&naive::root(&leaves(new))), "path": hashes(&naive::consistency(old.into(),
+                &leaves(new))), "expect": {} });
         change(&mut case);
         case
     };
@@ -109,7 +116,9 @@ pub(crate) fn make_merkle() -> Value {
             .map(|(old, new)| consistency("holds", old, new, &|_| {})),
     );
     let mut bundle = Vec::new();
-    entries().iter().for_each(|(_, entry)| push_entry(&mut bundle, entry).unwrap());
+    for (_, entry) in entries() {
+        push_entry(&mut bundle, &entry).unwrap();
+    }
     json!({
         "about": "Entries, trees over the one-byte entries 0, 1, 2, …, proofs, tile paths, a bundle, life records (SPEC 8).",
         "entries": entries().into_iter().map(entry).collect::<Vec<_>>(),
@@ -122,7 +131,8 @@ pub(crate) fn make_merkle() -> Value {
             { "path": "tile/1/000.p/1", "level": 1, "index": 0, "width": 1 },
             { "path": "tile/entries/x001/000.p/255", "level": null, "index": 1_000, "width": 255 },
         ],
-        "refused_tiles": ["tile/0/0", "tile/00/000", "tile/8/000", "tile/0/000.p/256", "tile/0/000.p/0", "tile/0/x000/001", "tile/0/001/000", "tile/entries/000/"],
+        "refused_tiles": ["tile/0/0", "tile/00/000", "tile/8/000", "tile/0/000.p/256", "tile/0/000.p/0",
+            "tile/0/x000/001", "tile/0/001/000", "tile/entries/000/"],
         "bundle": { "width": 5, "hex": hex(&bundle) },
         "lives": lives(),
     })
@@ -136,7 +146,9 @@ fn lives() -> Vec<Value> {
     let second = LifeRecord::new(origin(2), life(2), Some(&head)).unwrap();
     let shown = |record: &LifeRecord, closes: Value| {
         let (generation, id) = (record.origin.generation, hex(&record.id()));
-        json!({ "hex": hex(&record.encode()), "origin": record.origin.to_string(), "generation": generation, "mark": hex(&record.mark), "closes": closes, "id": id, "first_entry": hex(&record.entry().encode().unwrap()) })
+        json!({ "hex": hex(&record.encode()), "origin": record.origin.to_string(), "generation": generation,
+            "mark": hex(&record.mark), "closes": closes, "id": id,
+            "first_entry": hex(&record.entry().encode().unwrap()) })
     };
     vec![
         shown(&first, Value::Null),
@@ -151,9 +163,9 @@ pub(crate) fn check_merkle(file: &Value) {
         assert_eq!((entry.kind(), entry.encode().unwrap()), (number(&case["kind"]), bytes.clone()));
         assert_eq!(hex(&merkle::leaf_hash(&bytes)), string(&case["leaf"]));
     }
-    list(&file["malformed_entries"])
-        .iter()
-        .for_each(|entry| assert!(Entry::decode(&unhex(entry)).is_err(), "{entry}"));
+    for entry in list(&file["malformed_entries"]) {
+        assert!(Entry::decode(&unhex(entry)).is_err(), "{entry}");
+    }
     for case in list(&file["unknown_entries"]) {
         assert_eq!(Entry::decode(&unhex(&case["hex"])), Ok(Entry::Unknown(number(&case["kind"]))));
     }
@@ -199,9 +211,9 @@ pub(crate) fn check_merkle(file: &Value) {
             (Some(tile), string(&case["path"]).to_owned())
         );
     }
-    list(&file["refused_tiles"])
-        .iter()
-        .for_each(|path| assert_eq!(Tile::parse(string(path)), None, "{path}"));
+    for path in list(&file["refused_tiles"]) {
+        assert_eq!(Tile::parse(string(path)), None, "{path}");
+    }
     let bundle = unhex(&file["bundle"]["hex"]);
     let expected: Vec<Vec<u8>> = list(&file["entries"]).iter().map(|case| unhex(&case["hex"])).collect();
     assert_eq!(decode_entries(&bundle, number(&file["bundle"]["width"]) as u16).unwrap(), expected);
@@ -243,13 +255,19 @@ pub(crate) fn make_checkpoints() -> Value {
     let [w1, w2, w3] = WITNESSES;
     let log_key = NoteKey::new(ORIGIN, KeyType::Ed25519, &signer(ISSUER, Role::Log).public()).unwrap();
     let witness = |node: &str, until: Option<i64>| {
-        json!({ "node": node, "public": hex(&signer(node, Role::Witness).public()), "from": START, "until": until,
-        "vkey": NoteKey::new(node, KeyType::CosignatureV1, &signer(node, Role::Witness).public()).unwrap().vkey() })
+        json!({ "node": node, "public": hex(&signer(node, Role::Witness).public()), "from": START,
+            "until": until,
+        "vkey": NoteKey::new(node, KeyType::CosignatureV1, &signer(node,
+            Role::Witness).public()).unwrap().vkey() })
     };
-    let case = |name: &str, note: String, expect: Value| json!({ "name": name, "note": note, "now": NOW, "expect": expect });
+    let case = |name: &str, note: String, expect: Value| {
+        json!({ "name": name, "note": note, "now": NOW,
+        "expect": expect })
+    };
     let seen = |size: u8, by: &[(&str, i64)], at: i64| {
         let by: Vec<Value> = by.iter().map(|(node, time)| json!([node, time])).collect();
-        json!({ "origin": ORIGIN, "size": size, "root": hex(&naive::root(&leaves(size))), "by": by, "at": at })
+        json!({ "origin": ORIGIN, "size": size, "root": hex(&naive::root(&leaves(size))), "by": by,
+            "at": at })
     };
     let refused = |name: &str, note: String, word: &str| case(name, note, json!({ "refused": word }));
     let good = note(&head(13), &[(w1, NOW - 60), (w2, NOW - 30)]);
@@ -263,24 +281,36 @@ pub(crate) fn make_checkpoints() -> Value {
     json!({
         "about": "Checkpoints of one log (origin, vkey), judged with the log's key and then with two of three witnesses (SPEC 8, 10). `by` is in the order of the policy.",
         "origin": ORIGIN, "log_vkey": log_key.vkey(), "log_public": hex(log_key.public()),
-        "policy": { "name": "two-of-three", "owner": ISSUER, "k": 2, "witnesses": [witness(w1, None), witness(w2, None), witness(w3, Some(NOW - 1_000))] },
-        "cosignature": { "text": good.text, "time": NOW - 60, "message": format!("cosignature/v1\ntime {}\n{}", NOW - 60, good.text), "raw": hex(&good.signatures[1].raw()) },
+        "policy": { "name": "two-of-three", "owner": ISSUER, "k": 2, "witnesses": [witness(w1, None),
+            witness(w2, None), witness(w3, Some(NOW - 1_000))] },
+        "cosignature": { "text": good.text, "time": NOW - 60,
+            "message": format!("cosignature/v1\ntime {}\n{}", NOW - 60, good.text),
+            "raw": hex(&good.signatures[1].raw()) },
         "cases": [
             case("two witnesses", text.clone(), seen(13, &[(w1, NOW - 60), (w2, NOW - 30)], NOW - 30)),
-            case("three, one before its window's end", note(&head(13), &[(w3, NOW - 2_000), (w2, NOW - 30), (w1, NOW - 60)]).render(), seen(13, &[(w1, NOW - 60), (w2, NOW - 30), (w3, NOW - 2_000)], NOW - 60)),
-            case("a stranger's line is ignored", note(&head(8), &[(w1, NOW), (w2, NOW), ("spec.example/w9", NOW)]).render(), seen(8, &[(w1, NOW), (w2, NOW)], NOW)),
+            case("three, one before its window's end", note(&head(13), &[(w3, NOW - 2_000), (w2, NOW - 30),
+                (w1, NOW - 60)]).render(), seen(13, &[(w1, NOW - 60), (w2, NOW - 30), (w3, NOW - 2_000)],
+                NOW - 60)),
+            case("a stranger's line is ignored", note(&head(8), &[(w1, NOW), (w2, NOW), ("spec.example/w9",
+                NOW)]).render(), seen(8, &[(w1, NOW), (w2, NOW)], NOW)),
             refused("one witness", note(&head(13), &[(w1, NOW)]).render(), "policy-no-quorum"),
-            refused("a witness after its window", note(&head(13), &[(w1, NOW), (w3, NOW)]).render(), "policy-no-quorum"),
-            refused("601 seconds ahead", note(&head(13), &[(w1, NOW), (w2, NOW + 601)]).render(), "policy-no-quorum"),
+            refused("a witness after its window", note(&head(13), &[(w1, NOW), (w3, NOW)]).render(),
+                "policy-no-quorum"),
+            refused("601 seconds ahead", note(&head(13), &[(w1, NOW), (w2, NOW + 601)]).render(),
+                "policy-no-quorum"),
             refused("a changed cosignature", spoiled(2, 40), "policy-bad-cosignature"),
             refused("a changed time", spoiled(1, 7), "policy-bad-cosignature"),
             refused("a changed log signature", spoiled(0, 7), "note-bad-signature"),
             refused("without the log's line", unsigned.render(), "note-no-known-signature"),
-            refused("another size under the same signatures", text.replacen("\n13\n", "\n12\n", 1), "note-bad-signature"),
+            refused("another size under the same signatures", text.replacen("\n13\n", "\n12\n", 1),
+                "note-bad-signature"),
             refused("no last newline", text[..text.len() - 1].to_owned(), "note-malformed"),
             refused("a control character", text.replacen('\n', "\r\n", 1), "note-malformed"),
-            refused("a size with a leading zero", text.replacen("\n13\n", "\n013\n", 1), "checkpoint-malformed"),
-            refused("a root of 31 bytes", { let root = data_encoding::BASE64.encode(&naive::root(&leaves(13))); text.replacen(&root, &root[4..], 1) }, "checkpoint-malformed"),
+            refused("a size with a leading zero", text.replacen("\n13\n", "\n013\n", 1),
+                "checkpoint-malformed"),
+            refused("a root of 31 bytes",
+                { let root = data_encoding::BASE64.encode(&naive::root(&leaves(13))); text.replacen(&root,
+                &root[4..], 1) }, "checkpoint-malformed"),
         ],
     })
 }
@@ -320,9 +350,8 @@ pub(crate) fn check_checkpoints(file: &Value) {
                 .judge(&note.text, note.signatures.iter().map(Into::into), time(&case["now"]))
                 .map_err(|e| e.code().to_owned())?;
             let by: Vec<Value> = seen.by.iter().map(|(node, at)| json!([node.as_str(), at.0])).collect();
-            Ok(
-                json!({ "origin": head.origin, "size": head.size, "root": hex(&head.root), "by": by, "at": seen.at.map(|at| at.0) }),
-            )
+            Ok(json!({ "origin": head.origin, "size": head.size, "root": hex(&head.root), "by": by,
+                    "at": seen.at.map(|at| at.0) }))
         };
         judge(case, read());
     }

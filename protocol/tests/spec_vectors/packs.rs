@@ -38,7 +38,8 @@ fn pack() -> TrustPack {
 
 fn shown(pack: &TrustPack) -> Json {
     let all = |parts: &[Vec<u8>]| parts.iter().map(|part| hex(part)).collect::<Vec<_>>();
-    json!({ "made_at": pack.made_at.0, "made_by": pack.made_by.as_str(), "rosters": all(&pack.rosters), "lists": all(&pack.lists), "checkpoints": pack.checkpoints, "cards": all(&pack.cards) })
+    json!({ "made_at": pack.made_at.0, "made_by": pack.made_by.as_str(), "rosters": all(&pack.rosters),
+        "lists": all(&pack.lists), "checkpoints": pack.checkpoints, "cards": all(&pack.cards) })
 }
 
 fn altered(change: impl FnOnce(&mut BTreeMap<Value, Value>)) -> Vec<u8> {
@@ -50,8 +51,14 @@ fn altered(change: impl FnOnce(&mut BTreeMap<Value, Value>)) -> Vec<u8> {
 
 pub(crate) fn make() -> Json {
     let empty = TrustPack::new(UnixTime(START), name(ISSUER));
-    let good = |name: &str, pack: &TrustPack| json!({ "name": name, "hex": hex(&pack.encode()), "expect": shown(pack) });
-    let bad = |name: &str, bytes: &[u8]| json!({ "name": name, "hex": hex(bytes), "expect": { "refused": "pack" } });
+    let good = |name: &str, pack: &TrustPack| {
+        json!({ "name": name, "hex": hex(&pack.encode()),
+        "expect": shown(pack) })
+    };
+    let bad = |name: &str, bytes: &[u8]| {
+        json!({ "name": name, "hex": hex(bytes),
+        "expect": { "refused": "pack" } })
+    };
     json!({
         "about": "Trust packs: parts as they are, or `pack` when it is none (SPEC 14).",
         "cases": [
@@ -61,7 +68,8 @@ pub(crate) fn make() -> Json {
             bad("version 2", &altered(|m| _ = m.insert(cbor::int(2), cbor::int(2)))),
             bad("an unknown label", &altered(|m| _ = m.insert(cbor::int(9), cbor::int(2)))),
             bad("an empty list of cards", &altered(|m| _ = m.insert(cbor::int(8), Value::Array(vec![])))),
-            bad("a card of 8,193 bytes", &altered(|m| _ = m.insert(cbor::int(8), Value::Array(vec![cbor::bytes(vec![0; 8_193])])))),
+            bad("a card of 8,193 bytes", &altered(|m| _ = m.insert(cbor::int(8),
+                Value::Array(vec![cbor::bytes(vec![0; 8_193])])))),
             bad("a byte behind it", &[empty.encode(), vec![0]].concat()),
         ],
     })

@@ -156,7 +156,7 @@ fn unread() -> Vec<Case<'static>> {
         bad(
             "a name of 97 bytes",
             altered(|m| {
-                _ = m.insert(cbor::int(169), MapBuilder::new().put(4, cbor::text("a".repeat(97))).build())
+                _ = m.insert(cbor::int(169), MapBuilder::new().put(4, cbor::text("a".repeat(97))).build());
             }),
             "proof-malformed",
         ),

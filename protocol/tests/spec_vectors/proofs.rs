@@ -135,7 +135,10 @@ fn claims_json(claims: &Claims) -> Value {
         Amount::AtLeast(minutes) => ("at-least", minutes.0),
         Amount::Exact(minutes) => ("exact", minutes.0),
     };
-    let recorder = |(node, minutes): &(NodeName, Option<Minutes>)| json!({ "node": node.as_str(), "minutes": minutes.map(|m| m.0) });
+    let recorder = |(node, minutes): &(NodeName, Option<Minutes>)| {
+        json!({ "node": node.as_str(),
+        "minutes": minutes.map(|m| m.0) })
+    };
     json!({
         "issuer": claims.issuer.as_str(), "subject": hex(&claims.subject),
         "issued": claims.issued.0, "expires": claims.expires.0, "full_name": claims.full_name,

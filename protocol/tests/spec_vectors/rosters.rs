@@ -93,7 +93,9 @@ fn forged(typ: &str, change: impl FnOnce(&mut BTreeMap<Value, Value>)) -> Vec<u8
     };
     change(&mut map);
     let mut sign = Sign::unsigned(typ, cbor::encode(&Value::Map(map)));
-    [1, 2].into_iter().for_each(|n| sign.sign(&steward(n), b"yunling/roster/1").unwrap());
+    for n in [1, 2] {
+        sign.sign(&steward(n), b"yunling/roster/1").unwrap();
+    }
     sign.encode()
 }
 
@@ -112,14 +114,17 @@ fn map<const N: usize>(fields: [(i64, Value); N]) -> Value {
 
 /// Versions that are refused whatever is held.
 fn unread() -> Vec<Json> {
-    let case = |name: &str, bytes: &[u8], word: &str| json!({ "name": name, "hex": hex(bytes), "expect": { "refused": word } });
+    let case = |name: &str, bytes: &[u8], word: &str| {
+        json!({ "name": name, "hex": hex(bytes),
+        "expect": { "refused": word } })
+    };
     let put = |label: i64, value: Value| forged("yunling/roster", |m| _ = m.insert(cbor::int(label), value));
     let shared = map([(1, cbor::text("x")), (2, cbor::bytes(signer(ISSUER, Role::Log).public()))]);
     let states = |kind: i64| Value::Array(vec![map([(1, cbor::int(kind)), (2, cbor::int(START))])]);
     let witnesses = |names: &[&str]| Value::Array(names.iter().map(|n| cbor::text(*n)).collect());
     let policy = |k: i64, names: &[&str]| {
         forged_node(|m| {
-            _ = m.insert(cbor::int(3), map([(1, cbor::text("p")), (2, cbor::int(k)), (3, witnesses(names))]))
+            _ = m.insert(cbor::int(3), map([(1, cbor::text("p")), (2, cbor::int(k)), (3, witnesses(names))]));
         })
     };
     vec![
@@ -176,7 +181,7 @@ fn unread() -> Vec<Json> {
                 _ = m.insert(
                     cbor::int(5),
                     Value::Array(vec![map([(1, cbor::bytes([1; 32])), (2, cbor::int(START))])]),
-                )
+                );
             }),
             "roster-no-such-key",
         ),
@@ -192,7 +197,10 @@ fn unread() -> Vec<Json> {
 /// First versions that are not the pinned one, or not signed enough.
 fn firsts() -> Vec<Json> {
     let pin = first_roster().fingerprint();
-    let case = |name: &str, roster: &SignedRoster, pin: &str, trial: bool, now: i64, expect: Json| json!({ "name": name, "hex": hex(&roster.bytes()), "pin": pin, "trial": trial, "now": now, "expect": expect });
+    let case = |name: &str, roster: &SignedRoster, pin: &str, trial: bool, now: i64, expect: Json| {
+        json!({ "name": name, "hex": hex(&roster.bytes()), "pin": pin, "trial": trial,
+        "now": now, "expect": expect })
+    };
     let no = |word: &str| json!({ "refused": word });
     let begun = json!({ "version": 1, "hash": hex(&one().hash()), "fingerprint": pin });
     let broken = pin.replacen(' ', "", 3);
@@ -384,7 +392,7 @@ fn after_two(steps: &mut Steps) {
     steps.no(
         "a compromise taken back",
         &changed(next_roster(&three, 210), &[1, 4], |r| {
-            change_node(r, WITNESSES[0], |node| node.compromised.clear())
+            change_node(r, WITNESSES[0], |node| node.compromised.clear());
         }),
         210,
         "roster-compromise-taken",
@@ -392,7 +400,7 @@ fn after_two(steps: &mut Steps) {
     steps.no(
         "a compromise moved to a later time",
         &changed(next_roster(&three, 210), &[1, 4], |r| {
-            change_node(r, WITNESSES[0], |node| node.compromised[0].1 = day(51))
+            change_node(r, WITNESSES[0], |node| node.compromised[0].1 = day(51));
         }),
         210,
         "roster-compromise-taken",
@@ -450,7 +458,8 @@ pub(crate) fn make() -> Json {
     let of = |node: &str, on: i64, why: &str| {
         verdict(node, Role::Log, &signer(node, Role::Log).public(), START + on * DAY, why)
     };
-    let begin = json!({ "hex": hex(&one().bytes()), "pin": first_roster().fingerprint(), "trial": false, "now": START });
+    let begin = json!({ "hex": hex(&one().bytes()), "pin": first_roster().fingerprint(), "trial": false,
+        "now": START });
     json!({
         "about": "Rosters (SPEC 9): versions refused by themselves; first versions; chains in steps, a refused step changes nothing; what keys are worth for a signature of a time.",
         "unread": unread(), "first": firsts(),
@@ -476,10 +485,14 @@ pub(crate) fn check(file: &Json) {
         judge(case, read.map(|_| json!("read")).map_err(|e| e.code().to_owned()));
     }
     for case in list(&file["first"]) {
-        judge(case, begin(case).map(|chain| {
-            let newest = chain.newest();
-            json!({ "version": newest.roster().version, "hash": hex(&newest.hash()), "fingerprint": newest.roster().fingerprint() })
-        }));
+        judge(
+            case,
+            begin(case).map(|chain| {
+                let newest = chain.newest();
+                json!({ "version": newest.roster().version, "hash": hex(&newest.hash()),
+                "fingerprint": newest.roster().fingerprint() })
+            }),
+        );
     }
     for one in list(&file["chains"]) {
         let mut chain = begin(&one["begin"]).unwrap();

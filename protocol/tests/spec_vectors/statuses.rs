@@ -56,7 +56,10 @@ fn packed(bits: u8, bytes: usize, more: &[u8]) -> Value {
 
 /// Tokens by themselves: bytes, when they came, what is said of them.
 fn tokens() -> Vec<Json> {
-    let case = |name: &str, bytes: &[u8], expect: Json| json!({ "name": name, "hex": hex(bytes), "received": MADE + 60, "expect": expect });
+    let case = |name: &str, bytes: &[u8], expect: Json| {
+        json!({ "name": name, "hex": hex(bytes),
+        "received": MADE + 60, "expect": expect })
+    };
     let refused = |name: &str, bytes: &[u8], word: &str| case(name, bytes, json!({ "refused": word }));
     let by = |node: &str, role| {
         sign(&signer(node, role), &heading(ISSUER, URI, MADE), &StatusList::new()).unwrap()
@@ -70,12 +73,17 @@ fn tokens() -> Vec<Json> {
             (2, Status::Superseded),
             ((1 << 20) - 1, Status::Revoked),
         ];
-        all.into_iter().for_each(|(index, status)| list.set(index, status).unwrap());
+        for (index, status) in all {
+            list.set(index, status).unwrap();
+        }
         sign(&signer(ISSUER, Role::Status), &heading(ISSUER, URI, MADE), &list).unwrap()
     };
     let stranger =
         sign(&signer(WITNESSES[0], Role::Status), &heading(WITNESSES[0], URI, MADE), &StatusList::new());
-    let good = |changed: Json| json!({ "issuer": ISSUER, "uri": URI, "issued": MADE, "expires": MADE + 30 * DAY, "ttl": 43_200, "not_valid": changed });
+    let good = |changed: Json| {
+        json!({ "issuer": ISSUER, "uri": URI, "issued": MADE,
+        "expires": MADE + 30 * DAY, "ttl": 43_200, "not_valid": changed })
+    };
     vec![
         case("every place valid", &by(ISSUER, Role::Status), good(json!([]))),
         case(
@@ -179,7 +187,8 @@ pub(crate) fn check(file: &Json) {
             for one in list_or_none(&case["expect"]["not_valid"]) {
                 assert_eq!(token.list().number(number(&one[0])).unwrap(), number(&one[1]) as u8);
             }
-            json!({ "issuer": h.issuer.as_str(), "uri": h.uri, "issued": h.issued.0, "expires": h.expires.0, "ttl": h.ttl, "not_valid": changed })
+            json!({ "issuer": h.issuer.as_str(), "uri": h.uri, "issued": h.issued.0, "expires": h.expires.0,
+                "ttl": h.ttl, "not_valid": changed })
         }));
     }
 }

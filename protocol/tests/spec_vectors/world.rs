@@ -150,7 +150,9 @@ pub(crate) fn next_roster(before: &SignedRoster, day: i64) -> Roster {
 
 pub(crate) fn sign_roster(roster: &Roster, by: &[u8]) -> SignedRoster {
     let mut signed = SignedRoster::draft(roster).unwrap();
-    by.iter().for_each(|n| signed.sign(&steward(*n)).unwrap());
+    for n in by {
+        signed.sign(&steward(*n)).unwrap();
+    }
     signed
 }
 
