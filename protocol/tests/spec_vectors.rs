@@ -3,7 +3,8 @@
 //! neither files nor code drift from what is written.
 //!
 //! What a case expects is written down in the maker by hand; trees, roots and paths come from the plain
-//! recursion of RFC 6962 in [`naive`], not from the code under test. After a wanted change run
+//! recursion of RFC 6962 in [`naive`], not from the code under test. zlib streams are those of the locked
+//! `flate2`: an update of it may change bytes and nothing else. After a wanted change run
 //! `cargo test -p yunling-protocol --test spec_vectors -- --ignored` and read the difference.
 #![allow(clippy::unwrap_used, missing_docs)]
 
