@@ -100,6 +100,7 @@ fn claims() -> Claims {
         recorders: vec![],
         number: None,
         trial: false,
+        status: None,
     }
 }
 

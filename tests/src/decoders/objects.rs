@@ -143,7 +143,7 @@ pub(super) fn frame(bytes: &[u8]) {
         match &frame {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
-            Frame::Changes { .. } => {}
+            Frame::Changes { .. } | Frame::Status(_) => {}
             Frame::Pairing(shown) => {
                 card(&shown.card);
                 if let Ok(card) = SignedCard::parse(&shown.card)
@@ -152,7 +152,6 @@ pub(super) fn frame(bytes: &[u8]) {
                     assert_eq!((&half.by, &half.with), (&card.card.name, &card.card.name));
                 }
             }
-            Frame::Status(_) => {}
         }
     }
     if let Ok(answer) = Answer::decode(bytes) {
