@@ -55,11 +55,9 @@ impl Trust {
 
     /// Adds a pack; its lists count after [`Trust::settle`].
     pub(crate) fn add_pack(&mut self, pack: TrustPack, shown: &str) -> Result<(), Failure> {
-        for card in pack.signed_cards() {
-            // One card that a newer version made must not take the others away.
-            if let Ok(card) = card {
-                self.add_card(card, shown)?;
-            }
+        // One card that a newer version made must not take the others away.
+        for card in pack.signed_cards().flatten() {
+            self.add_card(card, shown)?;
         }
         // That its first version is the right one is what `--trust` says, as of a card.
         let first = pack.rosters.first().and_then(|bytes| SignedRoster::parse(bytes).ok());

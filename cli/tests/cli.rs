@@ -12,6 +12,9 @@ use yunling_protocol::key::Role;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::proof::{Amount, Claims, issue};
+use yunling_protocol::status::token::{Heading, sign};
+use yunling_protocol::status::{LIST_SECONDS, Status, StatusList, StatusRef, TTL_SECONDS};
+use yunling_protocol::trust_pack::TrustPack;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -218,6 +221,7 @@ fn claims(home: &Home, issued_days_ago: i64, days: i64) -> Claims {
         recorders: vec![(NodeName::parse("dali").unwrap(), None), (NodeName::parse("yuxi").unwrap(), None)],
         number: None,
         trial: home.config.node.trial,
+        status: None,
     }
 }
 
@@ -261,6 +265,73 @@ fn a_proof_is_valid_from_text_and_from_file_and_a_changed_character_makes_it_inv
         let (exit, value) = verify(folder.path(), &String::from_utf8(bytes).unwrap(), &trust);
         assert_ne!(exit, 0, "character {at} changed");
         assert_ne!(value["verdict"], "valid", "character {at} changed");
+    }
+}
+
+/// A pack with the card of `home` and one list, signed by `signer`, made so many days ago.
+fn pack(home: &Home, signer: Role, place: (u32, Status), days_ago: i64) -> Vec<u8> {
+    let mut list = StatusList::new();
+    list.set(u64::from(place.0), place.1).unwrap();
+    let made = UnixTime(home.clock.now().0 - days_ago * DAY_SECONDS);
+    let heading = Heading {
+        issuer: home.name.clone(),
+        uri: "yunling:s/1".into(),
+        issued: made,
+        expires: UnixTime(made.0 + LIST_SECONDS),
+        ttl: TTL_SECONDS,
+    };
+    let mut pack = TrustPack::new(made, home.name.clone());
+    pack.lists.push(sign(&home.keys.signer(signer).unwrap(), &heading, &list).unwrap());
+    pack.cards.push(home.card(vec![]).unwrap().bytes().to_vec());
+    pack.encode()
+}
+
+#[test]
+fn a_trust_pack_says_what_became_of_a_proof_and_a_forged_list_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = init(folder.path(), "dali", "532900", true);
+    let status = Some(StatusRef { index: 5, uri: "yunling:s/1".into() });
+    let claims = Claims { status, ..claims(&home, 60, 365) };
+    let proof = issue(&home.keys.signer(Role::Proof).unwrap(), &claims).unwrap();
+    let file = folder.path().join("trust.pack");
+    let verdict = |bytes: &[u8], more: &[&str]| {
+        std::fs::write(&file, bytes).unwrap();
+        let args = ["--json", "proof", "verify", &proof, "--trust", file.to_str().unwrap()];
+        let output = yunling(&folder.path().join("no-home"), &[&args[..], more].concat());
+        let value = object(&output);
+        let word = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        (code(&output), word("why"), word("status"), value["lists_refused"].as_u64())
+    };
+    let said =
+        |exit, why: &str, status: &str, refused| (exit, why.to_owned(), status.to_owned(), Some(refused));
+    // The keys of this home begin today, so that only the date of issue would be in doubt without this.
+    assert_eq!(
+        verdict(&pack(&home, Role::Status, (5, Status::Revoked), 1), &[]),
+        said(1, "proof-revoked", "revoked", 0)
+    );
+    let forged = verdict(&pack(&home, Role::Statement, (5, Status::Revoked), 1), &[]);
+    assert_eq!((forged.2.as_str(), forged.3), ("unknown", Some(1)), "another role's key says nothing");
+    let mut changed = pack(&home, Role::Status, (5, Status::Revoked), 1);
+    changed.pop();
+    std::fs::write(&file, &changed).unwrap();
+    let args = ["proof", "verify", &proof, "--trust", file.to_str().unwrap()];
+    assert_eq!(code(&yunling(folder.path(), &args)), 64, "a cut pack is no pack, and no cards");
+    assert_eq!(code(&yunling(folder.path(), &["proof", "verify", &proof])), 64, "neither --trust nor --ask");
+
+    // A proof and a list of today.
+    let fresh = Claims { status: claims.status.clone(), ..crate::claims(&home, 0, 365) };
+    let fresh = issue(&home.keys.signer(Role::Proof).unwrap(), &fresh).unwrap();
+    let good = pack(&home, Role::Status, (6, Status::Revoked), 0);
+    std::fs::write(&file, &good).unwrap();
+    let args = ["--json", "proof", "verify", &fresh, "--trust", file.to_str().unwrap()];
+    let output = yunling(&folder.path().join("no-home"), &args);
+    let value = object(&output);
+    assert_eq!((code(&output), &value["why"]), (0, &"proof-status-good".into()), "{value}");
+    assert_eq!((&value["packs"][0]["by"], &value["status"]), (&"dali".into(), &"valid".into()));
+    let shown =
+        stdout(&yunling(folder.path(), &["proof", "verify", &fresh, "--trust", file.to_str().unwrap()]));
+    for words in ["有效", "未作废", "状态日期", "信任包"] {
+        assert!(shown.contains(words), "{words} is missing in:\n{shown}");
     }
 }
 

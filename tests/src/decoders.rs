@@ -60,10 +60,9 @@ fn memory_bytes_max(name: &str, bytes: &[u8]) -> usize {
         "sheet" if bytes.starts_with(b"PK") => 1024 * KIB * KIB,
         // An old workbook names its cells sparsely; the guard in front allows this much.
         "sheet" if bytes.starts_with(b"\xd0\xcf\x11\xe0") => 512 * KIB * KIB,
-        // A list may unpack to 1 MiB, a vector doubles while it grows, and ours is packed again.
-        "status-list" | "frame" => 6 * KIB * KIB + 512 * bytes.len(),
-        // As many lists as there are are looked at one after the other.
-        "trust-pack" => 6 * KIB * KIB + 512 * bytes.len(),
+        // A list may unpack to 1 MiB, a vector doubles while it grows, and ours is packed again; where
+        // there are several they are looked at one after the other.
+        "status-list" | "frame" | "trust-pack" => 6 * KIB * KIB + 512 * bytes.len(),
         // A line of two bytes becomes a row with its cell, its verdict and its report.
         "sheet" => 4 * KIB * KIB + 2 * KIB * bytes.len(),
         // Tables and keys of one letter, each with its place in the file for the message.

@@ -109,10 +109,13 @@ async fn import(file: &Path, context: &Context<'_>) -> Result<Exit, Failure> {
 }
 
 fn verify(file: &Path, trust: &[PathBuf], context: &Context<'_>) -> Result<Exit, Failure> {
-    let members = Trust::read(trust)?.members;
+    let mut trust = Trust::read(trust)?;
+    // A thief of keys can make evidence: those known to be in other hands do not count.
+    let (now, members) = (trust.settle(), &trust.members);
     let bytes = files::read(file, EVIDENCE_BYTES_MAX as u64)?;
-    let keys =
-        |node: &NodeName, role: Role| -> Vec<KeyEntry> { members.keys_known(node, role).cloned().collect() };
+    let keys = |node: &NodeName, role: Role| -> Vec<KeyEntry> {
+        members.keys_ever(node, role, now).cloned().collect()
+    };
     let judged = Evidence::decode(&bytes).and_then(|evidence| Ok((evidence.word(), evidence.verify(keys)?)));
     let out = context.out;
     match judged {

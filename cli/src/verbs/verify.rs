@@ -10,7 +10,8 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use yunling_protocol::key::Role;
-use yunling_protocol::log::Origin;
+use yunling_protocol::log::policy::Witness;
+use yunling_protocol::log::{Origin, Quorum};
 use yunling_protocol::member::Members;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
@@ -86,7 +87,11 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Fail
     let rules = StatusRules { stale_seconds: Some(i64::from(args.stale_days) * DAY_SECONDS) };
     let members = &trust.members;
     let keys = |node: &NodeName| members.keys_known(node, Role::Log).cloned().collect();
-    let quorum = |origin: &Origin| members.quorum(&origin.node).ok().flatten();
+    // A policy that cannot be read is one that nobody meets.
+    let quorum = |origin: &Origin| match members.quorum(&origin.node) {
+        Ok(quorum) => quorum,
+        Err(_) => unmet(&origin.node),
+    };
     let logs = LogTrust { keys: &keys, quorum: &quorum, required: args.logged };
     let verified = verify_logged(&given, members, &trust.lists, &rules, &logs, now);
     let shown = Shown { out: context.out, verified: &verified, trust: &trust, moved: moved.as_ref() };
@@ -97,6 +102,13 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Fail
         Verdict::Invalid => Exit::No,
         Verdict::CannotTell => Exit::CannotTell,
     })
+}
+
+/// A quorum of one witness without a key.
+fn unmet(owner: &NodeName) -> Option<Quorum> {
+    let node = ["nobody", "none"].iter().find(|name| **name != owner.as_str())?;
+    let witness = Witness { node: NodeName::parse(node).ok()?, keys: vec![] };
+    Quorum::new("unreadable", owner, vec![witness], 1).ok()
 }
 
 fn title(out: &Output, trust: &Members, name: &NodeName) -> String {

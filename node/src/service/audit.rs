@@ -162,8 +162,8 @@ impl Node {
     /// Whom evidence exposes, in what log or dossier, and at which size, index, epoch or statement; blanks
     /// when this node does not know the accused (any more).
     pub fn proved(&self, evidence: &Evidence) -> (String, String, String) {
-        let members = self.members();
-        let keys = |node: &NodeName, role| members.keys_known(node, role).cloned().collect();
+        let (members, now) = (self.members(), self.home.clock.now());
+        let keys = |node: &NodeName, role| members.keys_ever(node, role, now).cloned().collect();
         evidence.verify(keys).map(|proved| proved.place()).unwrap_or_default()
     }
 }

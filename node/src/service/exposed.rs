@@ -25,8 +25,9 @@ const EVIDENCE_MAX: usize = 1_000;
 impl Node {
     /// Keeps evidence that holds and says so; what it exposes is shut out from now on.
     pub(crate) fn expose(&self, evidence: &Evidence) -> Result<NodeName, Refusal> {
-        let members = self.members();
-        let keys = |node: &NodeName, role: Role| members.keys_known(node, role).cloned().collect();
+        // A thief of keys can make evidence: those known to be in other hands do not count.
+        let (members, now) = (self.members(), self.home.clock.now());
+        let keys = |node: &NodeName, role: Role| members.keys_ever(node, role, now).cloned().collect();
         let proved = evidence.verify(keys).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
         let node = proved.node().clone();
         let bytes = evidence.encode();
@@ -49,8 +50,9 @@ impl Node {
 
     /// Reads who is exposed; at the start, and whenever that changes.
     pub(super) fn load_exposed(&self) -> Result<(), Refusal> {
-        let members = self.members();
-        let keys = |node: &NodeName, role: Role| members.keys_known(node, role).cloned().collect();
+        // A thief of keys can make evidence: those known to be in other hands do not count.
+        let (members, now) = (self.members(), self.home.clock.now());
+        let keys = |node: &NodeName, role: Role| members.keys_ever(node, role, now).cloned().collect();
         let mut exposed = BTreeSet::new();
         for (_, evidence) in self.evidence()? {
             if let Ok(proved) = evidence.verify(keys) {

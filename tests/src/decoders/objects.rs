@@ -222,7 +222,6 @@ pub(super) fn frame(bytes: &[u8]) {
                     assert_eq!((&half.by, &half.with), (&card.card.name, &card.card.name));
                 }
             }
-            Frame::Status(_) => {}
         }
     }
     if let Ok(answer) = Answer::decode(bytes) {

@@ -329,7 +329,9 @@ fn sheets() -> Seeds {
 
 fn status_token(entries: &[(u64, Status)]) -> Vec<u8> {
     let mut list = StatusList::new();
-    entries.iter().for_each(|(place, status)| list.set(*place, *status).unwrap());
+    for (place, status) in entries {
+        list.set(*place, *status).unwrap();
+    }
     let heading = Heading {
         issuer: name("vol.yn.cn/532900"),
         uri: "yunling:s/1".into(),
