@@ -212,7 +212,7 @@ pub(super) fn frame(bytes: &[u8]) {
         match &frame {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
-            Frame::Changes { .. } | Frame::LogFile { .. } | Frame::Roster { .. } => {}
+            Frame::Changes { .. } | Frame::LogFile { .. } | Frame::Roster { .. } | Frame::Status(_) => {}
             Frame::AddCheckpoint(body) => drop(AddCheckpoint::parse(body)),
             Frame::Pairing(shown) => {
                 card(&shown.card);

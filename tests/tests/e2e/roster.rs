@@ -177,8 +177,8 @@ fn an_expired_roster_warns_and_stops_nobody() {
 
     // 90 days of life: warned 30 days before the end, expired a month after it.
     for (clock, freshness, days, code, day, minutes) in [
-        ("2026-05-20 09:00", "warn", 10, "roster-ends", "2026-05-19", 180),
-        ("2026-07-02 09:00", "expired", -32, "roster-expired", "2026-07-01", 240),
+        ("2026-05-20 09:30", "warn", 10, "roster-ends", "2026-05-19", 180),
+        ("2026-07-02 09:30", "expired", -32, "roster-expired", "2026-07-01", 240),
     ] {
         for office in [&mut dali, &mut kunming] {
             office.stop();

@@ -142,7 +142,7 @@ fn adopted_versions_are_read_again_and_their_members_are_known() {
 
 #[test]
 fn a_version_longer_than_a_row_is_whole_and_one_with_a_lost_piece_is_taken_again() {
-    let world = world(150, 200);
+    let world = world(250, 200);
     let two = world.two(1);
     let bytes = two.bytes();
     assert!(bytes.len() > 2 * 64 * 1024, "{} bytes need several rows", bytes.len());
@@ -161,7 +161,7 @@ fn a_version_longer_than_a_row_is_whole_and_one_with_a_lost_piece_is_taken_again
     world.store.commit(batch).unwrap();
     let node = world.open();
     assert_eq!(node.roster_version(), 1);
-    assert_eq!(node.adopt_roster(&[bytes.clone()]).unwrap(), 1);
+    assert_eq!(node.adopt_roster(std::slice::from_ref(&bytes)).unwrap(), 1);
     drop(node);
     assert_eq!(world.open().roster().unwrap().newest().bytes(), bytes);
 }
