@@ -53,7 +53,6 @@ help-arg-roster-verify-fingerprint = Fingerprint that the stewards of the first 
 head-roster = Roster
 head-stewards = Stewards
 head-members = Members
-head-since = Since
 head-successor = Successor
 head-standing = Standing
 word-standing-roster = roster

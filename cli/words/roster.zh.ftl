@@ -53,7 +53,6 @@ help-arg-roster-verify-fingerprint = 第一版管理方应有的核对码
 head-roster = 名册
 head-stewards = 管理方
 head-members = 成员
-head-since = 自
 head-successor = 承接节点
 head-standing = 依据
 word-standing-roster = 名册

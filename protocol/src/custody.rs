@@ -239,13 +239,13 @@ fn step_giving(
         }
         // An accept that was overtaken may have put the release into the outbox once more.
         (Completed, Input::Done) => Ok(vec![Action::ClearOutbox]),
-        (Completed, Input::PeerCancels { .. }) => Ok(vec![]),
         // A peer that was restored to before it heard of the end asks until it is told again.
         (Cancelled, Input::PeerCancels { .. }) => {
             Ok(vec![Action::SendCancel(t.reason.clone().unwrap_or_default())])
         }
-        // Too late to cancel: the peer learns it by the release.
-        (Sealed, Input::PeerCancels { .. }) => Ok(vec![Action::SendRelease]),
+        // Too late to cancel: the peer learns it by the release, also one that was restored to before it
+        // promoted and would wait for a word on its cancel.
+        (Sealed | Completed, Input::PeerCancels { .. }) => Ok(vec![Action::SendRelease]),
         (Requested | Offered, Input::Cancel { reason } | Input::PeerCancels { reason }) => {
             t.stage = Cancelled;
             t.reason = Some(reason.clone());

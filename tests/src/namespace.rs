@@ -20,7 +20,8 @@ pub fn available() -> bool {
 }
 
 fn try_out() -> Result<(), String> {
-    let name = format!("yl{}-try", std::process::id());
+    // Tests of one process try at the same time.
+    let name = format!("yl{}-try{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     run("ip", &["netns", "add", &name])?;
     let filter = run("ip", &["netns", "exec", &name, "nft", "add", "table", "inet", "try"]);
     let gone = run("ip", &["netns", "del", &name]);

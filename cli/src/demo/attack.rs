@@ -133,11 +133,11 @@ async fn double_seal(
     let transfer = offices.call("yuxi", "transfer/start", start).await?["transfer"].clone();
     let why = until("witnesses", async || {
         let status = offices.call("kunming", "status", json!({})).await?;
-        let refused = |name: &str| {
+        let why_not = |name: &str| {
             let why = plain(&status["witnesses"]["errors"][name]);
             matches!(why.as_str(), "witness-ahead" | "witness-inconsistent").then_some(why)
         };
-        Ok(refused("dali").and(refused("yuxi")))
+        Ok(why_not("dali").and(why_not("yuxi")))
     })
     .await?;
     let view = offices.call("kunming", "transfer/show", json!({ "transfer": transfer })).await?;

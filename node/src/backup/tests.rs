@@ -79,6 +79,8 @@ fn rows(node: &Node) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
         .unwrap();
     }
     out.retain(|(t, k, _)| *t != Table::Meta || (k != b"life" && k != FENCE_KEY));
+    // A new life begins a log of its own.
+    out.retain(|(t, ..)| *t != Table::Log);
     out
 }
 
