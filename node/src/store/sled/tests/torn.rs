@@ -140,7 +140,8 @@ fn unsynced_writes_dropped_torn_or_reordered_lose_nothing_that_was_told() {
     let Counts { cuts, again, kept_last, kept_again } = counts;
     println!("{cuts} power cuts between syncs, {again} more while opening: nothing that was told is lost,");
     println!("the last group was there whole in {kept_last}, gone in {}", cuts - kept_last);
-    assert!(kept_last > cuts / 8 && kept_last < cuts - cuts / 8, "the cuts left no choice");
+    // How many it is depends on what the engine had written by itself.
+    assert!(kept_last > 0 && kept_last < cuts, "the cuts left no choice: {kept_last} of {cuts}");
     assert!(kept_again > 0 && kept_again < again, "the second cuts left no choice");
 }
 
