@@ -193,7 +193,7 @@ async fn rewritten_log(
     let pack = data_encoding::BASE64.decode(plain(&pack["file"]).as_bytes()).unwrap_or_default();
     let file = out.join("dali.pack");
     write_file(&file, &pack)?;
-    let mut trust = Trust::read(&[file.clone()])?;
+    let mut trust = Trust::read(std::slice::from_ref(&file))?;
     let now = trust.settle();
     let seen = yunling_protocol::trust_pack::TrustPack::decode(&pack).map(|pack| pack.checkpoints);
     let forged = out.join("kunming.forged");

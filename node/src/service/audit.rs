@@ -44,13 +44,12 @@ impl Node {
         // A mirror of another history must not hide what is served now: it is made again beside it.
         let mirror = self.mirror(&origin, false);
         let fresh = self.mirror(&origin, true);
-        let folder = match self.fill_mirror(&origin, &mirror, &note, &checkpoint).await? {
-            true => mirror,
-            false => {
-                fresh.remove()?;
-                self.fill_mirror(&origin, &fresh, &note, &checkpoint).await?;
-                fresh
-            }
+        let folder = if self.fill_mirror(&origin, &mirror, &note, &checkpoint).await? {
+            mirror
+        } else {
+            fresh.remove()?;
+            self.fill_mirror(&origin, &fresh, &note, &checkpoint).await?;
+            fresh
         };
         let node = self.clone();
         let done = tokio::task::spawn_blocking(move || node.audit_folder(&folder, &origin)).await;

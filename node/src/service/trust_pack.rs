@@ -35,7 +35,9 @@ impl Node {
             })?;
         }
         scan_all::<Refusal>(self, Table::Log, rows::WITNESSED_PREFIX, |_, seen| {
-            Seen::decode(&seen).into_iter().for_each(|seen| keep(seen.note));
+            if let Ok(seen) = Seen::decode(&seen) {
+                keep(seen.note);
+            }
             Ok(())
         })?;
         Ok(newest.into_values().map(|(_, note)| note).take(CHECKPOINTS_MAX).collect())

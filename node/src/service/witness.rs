@@ -81,7 +81,7 @@ impl Node {
         }
         match decided.alarm {
             Some(Alarm::TwoRoots { seen, shown }) => {
-                drop(self.expose(&Evidence::TwoRoots { one: seen, other: shown })?)
+                drop(self.expose(&Evidence::TwoRoots { one: seen, other: shown })?);
             }
             Some(Alarm::Inconsistent { .. }) => {
                 let origin = &request.checkpoint.origin;
