@@ -13,6 +13,6 @@ bench-line = { $name }: { $value } (limit { $limit })
 help-arg-demo-attack = plays three attacks: old data put back and a second move, an old backup restored, a log rewritten
 attack-roster = The three offices stand in one roster; Dali and Yuxi must both witness Kunming's log
 attack-moved = Kunming gives the record to Dali ({ $hours } h), after both witnesses have cosigned
-attack-double = Kunming puts back its data of before the move and gives the same record to Yuxi: the witnesses refuse ({ $why }), Yuxi stops at "{ $at_yuxi }" and gets nothing
+attack-double = Kunming puts back its data of before the move and gives the same record to Yuxi: the witnesses refuse ({ $why }), Yuxi stops at "{ $yuxi }" and gets nothing
 attack-restore = Kunming restores a backup of before the move: first fenced ({ $fenced }), then it hears that the record has moved ({ $later })
 attack-rewritten = Kunming rewrites an old entry of its log and signs it again: the audit compares it with a checkpoint that Dali saw ({ $kind }); the evidence { $path } was verified in an empty home

@@ -13,6 +13,6 @@ bench-line = { $name }：{ $value }（极限 { $limit }）
 help-arg-demo-attack = 演示三种攻击：放回旧数据二次转出、恢复旧备份、改写日志
 attack-roster = 三个节点同在一份名册中；昆明的日志须由大理和玉溪共同见证
 attack-moved = 昆明把档案转到大理（{ $hours } 小时），两个见证节点签名后生效
-attack-double = 昆明放回转出之前的旧数据，再把同一档案转给玉溪：见证节点拒绝签名（{ $why }），玉溪停在“{ $at_yuxi }”，没有得到档案
+attack-double = 昆明放回转出之前的旧数据，再把同一档案转给玉溪：见证节点拒绝签名（{ $why }），玉溪停在“{ $yuxi }”，没有得到档案
 attack-restore = 昆明恢复转出之前的备份：先被隔离（{ $fenced }），听取各节点后得知档案已转出（{ $later }）
 attack-rewritten = 昆明改写日志中的旧条目并重新签名：审计与大理见过的检查点比对即发现（{ $kind }），证据 { $path } 已在空白环境中核对属实

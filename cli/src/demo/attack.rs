@@ -144,7 +144,7 @@ async fn double_seal(
     let at_yuxi = offices.call("yuxi", "transfer/show", json!({ "transfer": transfer })).await?;
     let held = view["waits_for"] == "witnesses" && at_yuxi["stage"] == "accepted";
     let taken = super::custodians(offices, id).await? != 1;
-    say(output, "attack-double", &json!({ "why": why, "stage": view["stage"], "at_yuxi": at_yuxi["stage"] }));
+    say(output, "attack-double", &json!({ "why": why, "yuxi": at_yuxi["stage"] }));
     offices.stop_one("kunming");
     std::fs::remove_dir_all(offices.home("kunming")).map_err(io(out))?;
     std::fs::rename(out.join("kunming.now"), offices.home("kunming")).map_err(io(out))?;

@@ -1,4 +1,4 @@
-//! Three trial offices as processes of this binary, on loopback ports that the system chooses.
+//! Three trial offices as processes of this binary, on free loopback ports.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -150,7 +150,10 @@ fn listen_on_loopback(home: &Path) -> Result<(), Failure> {
     let text = std::fs::read_to_string(&file).map_err(failed)?;
     let (before, rest) = text.split_once("listen = [").unwrap_or((&text, "]"));
     let (_, after) = rest.split_once(']').unwrap_or(("", ""));
-    let listen = "listen = [\"/ip4/127.0.0.1/udp/0/quic-v1\", \"/ip4/127.0.0.1/tcp/0\"]";
+    // A port that stays: an office that is stopped and started is found again.
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|taken| taken.local_addr());
+    let port = free.map_err(failed)?.port();
+    let listen = format!("listen = [\"/ip4/127.0.0.1/udp/{port}/quic-v1\", \"/ip4/127.0.0.1/tcp/{port}\"]");
     // Offices on one machine would have one port for their pages.
     let after = after.replace("\nlisten = \"127.0.0.1:7443\"", "\nlisten = \"\"");
     std::fs::write(&file, format!("{before}{listen}{after}")).map_err(failed)
