@@ -26,3 +26,15 @@ fn the_demo_shows_its_figures() {
     let (code, verdict) = run(&arguments);
     assert_eq!((code, &verdict["verdict"]), (0, &json!("valid")), "{verdict}");
 }
+
+#[test]
+fn each_attack_of_the_demo_is_caught() {
+    let (code, value) = run(&["demo", "--attack", "--exit", "--json"]);
+    assert_eq!(code, 0, "{value}");
+    let expected = json!({
+        "stale_restore": "fenced", "double_seal": "detected", "rewritten_log": "detected", "evidence": "verified",
+    });
+    for (key, word) in expected.as_object().into_iter().flatten() {
+        assert_eq!(&value[key], word, "{key}: {value}");
+    }
+}
