@@ -69,7 +69,14 @@ pub(super) fn hash_line(text: &str) -> Option<Hash> {
     if text.len() != 44 {
         return None;
     }
-    BASE64.decode(text.as_bytes()).ok()?.try_into().ok()
+    base64(text)?.try_into().ok()
+}
+
+/// Reads base64 in its one form: the decoder also takes texts put together, with padding in between, and
+/// two spellings of one note must not both be read.
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64.decode(text.as_bytes()).ok()?;
+    (BASE64.encode(&bytes) == text).then_some(bytes)
 }
 
 /// Head of a log.

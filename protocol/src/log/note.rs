@@ -89,7 +89,7 @@ impl NoteSignature {
         if !valid_key_name(name) || encoded.len() > SIGNATURE_BYTES_MAX * 4 / 3 + 4 {
             return Err(NoteError::Malformed);
         }
-        let raw = BASE64.decode(encoded.as_bytes()).map_err(|_| NoteError::Malformed)?;
+        let raw = super::checkpoint::base64(encoded).ok_or(NoteError::Malformed)?;
         let (key_hash, signature) = raw.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
         if signature.is_empty() {
             return Err(NoteError::Malformed);

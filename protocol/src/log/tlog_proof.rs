@@ -3,7 +3,7 @@
 
 use data_encoding::BASE64;
 
-use super::checkpoint::{Checkpoint, CheckpointError, decimal, hash_line};
+use super::checkpoint::{Checkpoint, CheckpointError, base64, decimal, hash_line};
 use super::merkle::{self, Hash, MerkleError, PATH_HASHES_MAX};
 use super::note::NOTE_BYTES_MAX;
 use super::policy::PolicyFile;
@@ -84,7 +84,7 @@ impl TlogProof {
             if encoded.len() > EXTRA_BYTES_MAX * 4 / 3 + 4 {
                 return Err(TlogProofError::TooLarge);
             }
-            extra = Some(BASE64.decode(encoded.as_bytes()).map_err(|_| TlogProofError::Malformed)?);
+            extra = Some(base64(encoded).ok_or(TlogProofError::Malformed)?);
             lines.next();
         }
         let index = lines.next().and_then(|line| line.strip_prefix("index ")).and_then(decimal);

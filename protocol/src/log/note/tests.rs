@@ -129,3 +129,13 @@ fn a_cosignature_binds_witness_time_and_text() {
     note.signatures[0].key_hash = plain.hash();
     assert_eq!(note.verify(&[plain]), Err(NoteError::BadSignature));
 }
+
+#[test]
+fn base64_put_together_of_two_texts_is_another_spelling_and_refused() {
+    // Four bytes and eight, each padded by itself; a lenient decoder reads twelve.
+    assert_eq!(NoteSignature::parse_line("\u{2014} a AAAAAA==AAAAAAAAAAA="), Err(NoteError::Malformed));
+    assert!(NoteSignature::parse_line("\u{2014} a AAAAAAAAAAAAAAAA").is_ok());
+    let hash = |text: &str| Checkpoint::parse_text(&format!("dali/1\n5\n{text}\n")).is_ok();
+    assert!(hash("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
+    assert!(!hash("AAA=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+}

@@ -106,7 +106,7 @@ impl NoteKey {
             return Err(VkeyError::Form);
         }
         let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| VkeyError::Form)?;
-        let raw = BASE64.decode(encoded.as_bytes()).map_err(|_| VkeyError::Form)?;
+        let raw = crate::log::checkpoint::base64(encoded).ok_or(VkeyError::Form)?;
         let (type_byte, public) = raw.split_first().ok_or(VkeyError::Form)?;
         if key_hash(name, *type_byte, public) != *id {
             return Err(VkeyError::KeyId);
