@@ -51,13 +51,13 @@ pub const STEPS_MAX: usize = 1_024;
 /// range would be the last one.
 pub const VERSION_MAX: u64 = 1 << 20;
 /// Most witnesses of one log; each must be asked for a cosignature before a move.
-pub const WITNESSES_MAX: usize = 16;
+pub const WITNESSES_MAX: usize = crate::log::policy::WITNESSES_MAX;
 /// Most states of one node in all its history: suspended and let in again a few times.
 pub const STATES_MAX: usize = 32;
 /// Longest page URL, steward name or policy name in bytes.
 pub const TEXT_BYTES_MAX: usize = 256;
 /// Furthest in the future a version may be dated, in seconds (DESIGN §4, a signature's time).
-pub const FUTURE_SECONDS_MAX: i64 = 600;
+pub const FUTURE_SECONDS_MAX: i64 = crate::message::FUTURE_SECONDS_MAX;
 
 /// A holder of one of the keys that sign the roster.
 #[derive(Debug, Clone, PartialEq, Eq)]

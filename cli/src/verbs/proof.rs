@@ -1,6 +1,6 @@
 //! `proof`: proofs issued by the running node; `proof verify` is in [`super::verify`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use yunling_protocol::proof::PREFIX;
 use super::{Context, verify};
 use crate::failure::{Exit, Failure};
 use crate::files;
+use crate::output::Output;
 use crate::show::{list, text};
 use crate::words::fields;
 
@@ -126,14 +127,7 @@ async fn issue(args: IssueArgs, context: &Context<'_>) -> Result<Exit, Failure> 
     let out = context.out;
     let mut answer = context.call("proof/issue", body).await?;
     let proof = text(&answer, "proof");
-    if let Some(file) = &args.out {
-        files::write(file, format!("{proof}\n").as_bytes(), files::MODE_PRIVATE)?;
-        answer["out"] = file.display().to_string().into();
-    }
-    if let Some(file) = &args.png {
-        files::write(file, &yunling_node::qr::png(&proof)?, files::MODE_PRIVATE)?;
-        answer["png"] = file.display().to_string().into();
-    }
+    write_files(&mut answer, &proof, args.out.as_deref(), args.png.as_deref())?;
     out.object(&answer);
     let values = fields([
         ("hours", text(&answer, "hours")),
@@ -146,12 +140,7 @@ async fn issue(args: IssueArgs, context: &Context<'_>) -> Result<Exit, Failure> 
     for node in list(&answer, "recorders").iter().filter_map(Value::as_str) {
         out.say("proof-recorder", &fields([("title", node), ("node", node)]));
     }
-    for key in ["out", "png"].iter().filter(|key| answer.get(**key).is_some()) {
-        out.say("cli-written", &fields([("file", text(&answer, key))]));
-    }
-    if args.out.is_none() {
-        out.line(&proof);
-    }
+    say_files(out, &answer, &proof);
     out.say("proof-code", &fields([("code", text(&answer, "code"))]));
     Ok(Exit::Yes)
 }
@@ -160,25 +149,41 @@ async fn receipt(args: &ReceiptArgs, context: &Context<'_>) -> Result<Exit, Fail
     let body = json!({ "proof": given(&args.proof)?.trim() });
     let mut answer = context.call("proof/receipt", body).await?;
     let proof = text(&answer, "proof");
-    if let Some(file) = &args.out {
-        files::write(file, format!("{proof}\n").as_bytes(), files::MODE_PRIVATE)?;
-        answer["out"] = file.display().to_string().into();
-    }
-    if let Some(file) = &args.png {
-        files::write(file, &yunling_node::qr::png(&proof)?, files::MODE_PRIVATE)?;
-        answer["png"] = file.display().to_string().into();
-    }
+    write_files(&mut answer, &proof, args.out.as_deref(), args.png.as_deref())?;
     let out = context.out;
     out.object(&answer);
     let keys = ["origin", "size", "index", "witnesses"];
     out.say("proof-receipt", &fields(keys.map(|key| (key, text(&answer, key)))));
-    for key in ["out", "png"].iter().filter(|key| answer.get(**key).is_some()) {
-        out.say("cli-written", &fields([("file", text(&answer, key))]));
-    }
-    if args.out.is_none() {
-        out.line(&proof);
-    }
+    say_files(out, &answer, &proof);
     Ok(Exit::Yes)
+}
+
+/// Writes text and picture where they were asked for, and puts the places into the answer.
+fn write_files(
+    answer: &mut Value,
+    proof: &str,
+    out: Option<&Path>,
+    png: Option<&Path>,
+) -> Result<(), Failure> {
+    if let Some(file) = out {
+        files::write(file, format!("{proof}\n").as_bytes(), files::MODE_PRIVATE)?;
+        answer["out"] = file.display().to_string().into();
+    }
+    if let Some(file) = png {
+        files::write(file, &yunling_node::qr::png(proof)?, files::MODE_PRIVATE)?;
+        answer["png"] = file.display().to_string().into();
+    }
+    Ok(())
+}
+
+/// Names the files written, and shows the text where it went into none.
+fn say_files(out: &Output, answer: &Value, proof: &str) {
+    for key in ["out", "png"].iter().filter(|key| answer.get(**key).is_some()) {
+        out.say("cli-written", &fields([("file", text(answer, key))]));
+    }
+    if answer.get("out").is_none() {
+        out.line(proof);
+    }
 }
 
 /// The text of a proof, or of a file of it.
@@ -186,7 +191,7 @@ fn given(proof: &str) -> Result<String, Failure> {
     if proof.starts_with(PREFIX) {
         return Ok(proof.to_owned());
     }
-    files::read_text(std::path::Path::new(proof), verify::PROOF_BYTES_MAX)
+    files::read_text(Path::new(proof), verify::PROOF_BYTES_MAX)
 }
 
 async fn listed(volunteer: &str, context: &Context<'_>) -> Result<Exit, Failure> {
@@ -221,7 +226,7 @@ async fn listed(volunteer: &str, context: &Context<'_>) -> Result<Exit, Failure>
 
 async fn revoke(args: &RevokeArgs, context: &Context<'_>) -> Result<Exit, Failure> {
     // A code has a slash as a path has: what is there as a file is read.
-    let path = std::path::Path::new(&args.proof);
+    let path = Path::new(&args.proof);
     let given = args.proof.starts_with(PREFIX) || !path.is_file();
     let proof = if given { args.proof.clone() } else { files::read_text(path, verify::PROOF_BYTES_MAX)? };
     let answer =

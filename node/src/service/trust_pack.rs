@@ -28,12 +28,16 @@ impl Node {
                 }
             }
         };
-        for prefix in [rows::cosigned_prefix(self.life().generation), rows::ALL_FOREIGN_PREFIX.to_vec()] {
-            scan_all::<Refusal>(self, Table::Log, &prefix, |_, note| {
-                String::from_utf8(note).into_iter().for_each(&mut keep);
-                Ok(())
-            })?;
+        // The own ones grow by one a minute for ever: only the last is read.
+        if let Some((_, note)) = self.cosigned(self.life().generation)? {
+            keep(note);
         }
+        scan_all::<Refusal>(self, Table::Log, rows::ALL_FOREIGN_PREFIX, |_, note| {
+            if let Ok(note) = String::from_utf8(note) {
+                keep(note);
+            }
+            Ok(())
+        })?;
         scan_all::<Refusal>(self, Table::Log, rows::WITNESSED_PREFIX, |_, seen| {
             if let Ok(seen) = Seen::decode(&seen) {
                 keep(seen.note);
