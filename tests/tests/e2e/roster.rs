@@ -2,6 +2,7 @@
 //! a suspended member is read-only and refused, and an expired roster warns and stops nobody.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use yunling_tests::office::{Office, Plan, Sheet, id_number, text, until};
@@ -127,6 +128,9 @@ fn members_meet_without_an_invitation_and_the_one_with_the_lower_version_pulls()
     // Version 2 suspends yuxi. Only kunming is given the file; yuxi is away and pulls when it is back.
     yuxi.kill9();
     let two = folder.path().join("roster-2");
+    // A state begins after the one before, and a member's first one began when version 1 was made.
+    let made = std::fs::metadata(&one).and_then(|file| file.modified()).expect("the file of version 1");
+    until("a later second", || (made.elapsed().ok()? > Duration::from_secs(1)).then_some(()));
     kunming.ok(&["roster", "propose", shown(&one), "--suspend", "yuxi", "--out", shown(&two)]);
     kunming.refused(&["roster", "publish", shown(&two)], "roster-threshold-before");
     let signed = stewards.sign(&kunming, &two, [3, 1]);
