@@ -133,3 +133,13 @@ error-witness-malformed = The witness did not understand the request. Bring both
 error-witness-request-malformed = The witness request is malformed. Please use a tool of c2sp.org/tlog-witness
 error-witness-request-too-large = The witness request is too large. Please use a tool of c2sp.org/tlog-witness
 error-witness-unknown-log = The witness does not witness this log. Ask it to name this node in [witness] peers
+
+head-place = Witnesses
+head-places = Awaited
+head-log = Log
+word-place-witnessed = witnessed
+word-place-awaited = awaited
+word-place-unwitnessed = unwitnessed
+status-log = { $origin }, { $size } entries, no witnesses set in a roster
+status-log-witnessed = { $origin }, { $size } entries, cosigned up to { $cosigned } ({ $threshold } of { $of } witnesses needed)
+status-places = { $awaited } statements of others have no witnesses yet, { $unwitnessed } of them for more than 30 days; nothing waits for it, they are asked for again

@@ -133,3 +133,13 @@ error-witness-malformed = 见证节点没有看懂请求。请双方升级到相
 error-witness-request-malformed = 见证请求格式不对。请用符合 c2sp.org/tlog-witness 的工具
 error-witness-request-too-large = 见证请求过大。请用符合 c2sp.org/tlog-witness 的工具
 error-witness-unknown-log = 见证节点没有为这本日志见证。请对方在 [witness] peers 中写上本节点
+
+head-place = 见证
+head-places = 待见证
+head-log = 日志
+word-place-witnessed = 已见证
+word-place-awaited = 待见证
+word-place-unwitnessed = 未见证
+status-log = { $origin }，{ $size } 条，名册未设见证
+status-log-witnessed = { $origin }，{ $size } 条，见证到第 { $cosigned } 条（{ $of } 个见证节点中须有 { $threshold } 个）
+status-places = 外地声明 { $awaited } 条尚无见证，其中 { $unwitnessed } 条已超过 30 天；不影响使用，会自动再问

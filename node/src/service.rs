@@ -5,11 +5,13 @@
 //! another writer are decided again from the new state; nothing is ever half written.
 
 pub mod audit;
+mod continuity;
 pub mod copy;
 pub mod courier;
 pub mod doctor;
 pub mod exchange;
 pub mod exposed;
+mod gossip;
 mod greet;
 pub mod import;
 pub mod log;
@@ -18,6 +20,7 @@ pub mod outbox;
 mod pairing;
 pub mod peers;
 pub mod proofs;
+mod proven;
 pub mod reach;
 pub mod receipts;
 pub mod records;
@@ -98,6 +101,8 @@ pub struct Node {
     /// Held while a checkpoint is judged: reading, deciding and storing are one step.
     witnessing: Mutex<()>,
     rounds: Mutex<witness::Rounds>,
+    gossip: Mutex<gossip::Gossip>,
+    asking: Mutex<proven::Asking>,
     /// Nodes against which evidence stands.
     exposed: Mutex<std::collections::BTreeSet<NodeName>>,
     /// A status list may be due.
@@ -166,6 +171,8 @@ impl Node {
             log_wake: Notify::new(),
             witnessing: Mutex::default(),
             rounds: Mutex::default(),
+            gossip: Mutex::default(),
+            asking: Mutex::default(),
             exposed: Mutex::default(),
             status_wake: Notify::new(),
             status_asked: Mutex::default(),

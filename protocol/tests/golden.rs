@@ -142,6 +142,9 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Frame::AddCheckpoint(_) => 8,
         Frame::Status(_) => 7,
         Frame::Roster { .. } => 6,
+        Frame::Checkpoint(_) => 9,
+        Frame::Inclusions(_) => 10,
+        Frame::Evidence(_) => 11,
     };
     let answer = |a: &Answer| match a {
         Answer::Ok => 1,
@@ -157,11 +160,13 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Answer::Roster(_) => 11,
         Answer::Status(_) => 12,
         Answer::Witnessed { .. } => 13,
+        Answer::Inclusions(_) => 14,
+        Answer::Evidence(_) => 15,
     };
     let all = |numbers: BTreeSet<u64>, known: &[u64]| assert_eq!(numbers, known.iter().copied().collect());
     all(contents().iter().map(|(_, c)| content(c)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    all(frames().iter().map(|(_, f)| frame(f)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8]);
-    all(answers().iter().map(|(_, a)| answer(a)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    all(frames().iter().map(|(_, f)| frame(f)).collect(), &(1..=11).collect::<Vec<_>>());
+    all(answers().iter().map(|(_, a)| answer(a)).collect(), &(1..=15).collect::<Vec<_>>());
     for (name, c) in contents() {
         assert_eq!(content(&c), c.number(), "{name}");
         assert!(name.starts_with(c.word()), "sample {name} is a {}", c.word());

@@ -40,6 +40,8 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         ("held", text(&answer, "held")),
         ("store", out.words.say("status-store", &store)),
         ("roster", super::roster::short(out, &answer["roster"])),
+        ("log", log(out, &answer)),
+        ("places", places(out, &answer["places"])),
         ("recovery", recovery(out, &answer["recovery"])),
         ("backup", backup(out, &answer["backup"])),
         ("backup-copy", copy(out, &answer["backup"]["copy"])),
@@ -52,6 +54,29 @@ pub(crate) async fn run(_args: Args, context: &Context<'_>) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Yes)
+}
+
+/// The node's own log and what its witnesses say.
+fn log(out: &Output, answer: &Value) -> String {
+    let (log, witnesses) = (&answer["log"], &answer["witnesses"]);
+    let sizes = [("origin", text(log, "origin")), ("size", text(log, "size"))];
+    if witnesses.is_null() {
+        return out.words.say("status-log", &fields(sizes));
+    }
+    let [origin, size] = sizes;
+    let cosigned = ("cosigned", text(witnesses, "cosigned"));
+    let of = [("threshold", text(witnesses, "threshold")), ("of", text(witnesses, "of"))];
+    let [threshold, of] = of;
+    out.words.say("status-log-witnessed", &fields([origin, size, cosigned, threshold, of]))
+}
+
+/// Hours of others whose witnesses are waited for; nothing when there are none.
+fn places(out: &Output, places: &Value) -> String {
+    if number(places, "awaited") == 0 {
+        return String::new();
+    }
+    let values = ["awaited", "unwitnessed"].map(|key| (key, text(places, key)));
+    out.words.say("status-places", &fields(values))
 }
 
 /// The fence, and what a restore cost; nothing on a node that never needed either.

@@ -61,7 +61,7 @@ impl Node {
         Folder::at(self.home.path.join(AUDIT_FOLDER).join(origin.node.as_str().replace('/', "_")).join(life))
     }
 
-    async fn fetch(&self, name: &NodeName, generation: u64, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
+    pub(super) async fn fetch(&self, name: &NodeName, generation: u64, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
         let failed = |code: &str| Refusal::new("audit-fetch").with("name", name).with("cause", code);
         let net = self.net().ok_or_else(|| failed("net-stopped"))?;
         let members = self.members();
@@ -122,7 +122,7 @@ impl Node {
         Ok(view(&origin.to_string(), &audited))
     }
 
-    /// Every checkpoint of a log that this node has kept: those it cosigned or accepted a seal under.
+    /// Every checkpoint of a log that this node has kept: those it cosigned, relied on or heard of.
     fn seen_checkpoints(&self, origin: &Origin) -> Result<Vec<String>, Refusal> {
         let mut seen = Vec::new();
         let hash: [u8; 32] = Sha256::digest(origin.to_string()).into();
@@ -131,10 +131,12 @@ impl Node {
             let stored = Seen::decode(&stored).map_err(|e| Refusal::new("log-damaged").with("cause", e))?;
             seen.push(stored.note);
         }
-        scan_all::<Refusal>(self, Table::Log, &rows::foreign_prefix(&hash), |_, note| {
-            seen.extend(String::from_utf8(note));
-            Ok(())
-        })?;
+        for prefix in [rows::foreign_prefix(&hash), rows::heard_prefix(&hash)] {
+            scan_all::<Refusal>(self, Table::Log, &prefix, |_, note| {
+                seen.extend(String::from_utf8(note));
+                Ok(())
+            })?;
+        }
         Ok(seen)
     }
 

@@ -102,6 +102,10 @@ impl Node {
         Answer::Refused(code.to_owned())
     }
 
+    fn or_refuse(&self, from: &NodeName, answer: Result<Answer, Refusal>) -> Answer {
+        answer.unwrap_or_else(|refusal| self.refuse_peer(from.as_str(), &refusal.code))
+    }
+
     /// Answers one request frame.
     pub fn answer(&self, from: PeerId, request: &[u8]) -> Answer {
         match (Frame::decode(request), self.member_of(from)) {
@@ -134,6 +138,9 @@ impl Node {
                 }
                 Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
             },
+            Ok(Frame::Checkpoint(note)) => self.or_refuse(name, self.answer_checkpoint(&note)),
+            Ok(Frame::Inclusions(ids)) => self.or_refuse(name, self.answer_inclusions(&ids)),
+            Ok(Frame::Evidence(hash)) => self.or_refuse(name, self.answer_evidence(&hash)),
             // A roster is believed by its signatures; every member may have it.
             Ok(Frame::Roster { have }) => self.answer_roster(have),
             Ok(Frame::Changes { dossier, shown }) => {

@@ -44,6 +44,7 @@ impl Node {
             self.count("evidence");
             tracing::error!(node = %node, kind = evidence.word(), "ALARM: evidence against a node");
         }
+        self.gossip.lock().unwrap_or_else(PoisonError::into_inner).fresh_evidence |= !known;
         self.load_exposed()?;
         Ok(node)
     }

@@ -281,7 +281,7 @@ impl Node {
 
 /// The batch with an entry for each statement in it that this node signed; whether anything waits for the log.
 pub(super) fn with_entries(node: &Node, mut batch: Batch) -> (Batch, bool) {
-    rows::enqueue(&node.home.name, &mut batch);
+    rows::enqueue(&node.home.name, &node.members(), node.home.clock.now(), &mut batch);
     let waits = batch.put.iter().any(|put| matches!(put, Put::Set(key, _) if rows::is_pending(key)));
     (batch, waits)
 }

@@ -279,6 +279,7 @@ impl Node {
                     view["in_charge"] = note.in_charge.into();
                     view["remark"] = note.remark.into();
                 }
+                view["place"] = self.place_word(&statement.common.issuer, statement.id)?.into();
                 statements.push(view);
                 at += 1;
             }
@@ -405,7 +406,7 @@ impl Node {
             "listen": net.map(|n| n.listen_addresses().iter().map(ToString::to_string).collect::<Vec<_>>()),
             "reach": self.reachability(), "peers": peers.len(), "connected": peers.iter().filter(|p| p.connected).count(),
             "recovery": self.recovery()?, "roster": self.roster_view(),
-            "log": self.log_figures()?, "witnesses": self.witness_figures()?,
+            "log": self.log_figures()?, "places": self.proven_figures()?, "witnesses": self.witness_figures()?,
             "volunteers": volunteers, "outbox_waiting": waiting, "outbox_oldest_seconds": oldest,
             "transfers_open": open, "held": held, "free_mib": free, "store": "good", "counters": counters,
             "backup": crate::backup::state::view(&self.home),

@@ -10,9 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
-use libp2p::PeerId;
 use serde_json::{Value, json};
-use yunling_protocol::cbor;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::log::{Entry, rows};
 use yunling_protocol::member::Standing;
@@ -23,7 +21,7 @@ use yunling_protocol::roster::{
 };
 use yunling_protocol::store::{Batch, Read as _, Table, VALUE_BYTES_MAX, scan_all};
 
-use super::{Node, Refusal, peers};
+use super::{Node, Refusal, gossip, peers};
 
 /// Bytes of a version in one row; eight more say when it was adopted.
 const PIECE_BYTES: usize = VALUE_BYTES_MAX - 1024;
@@ -36,10 +34,6 @@ const ROSTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two pulls from one peer: one that claims what it does not have must not keep this node
 /// reading.
 const PULL_PAUSE: Duration = Duration::from_secs(5);
-/// First word of an announcement of a new version.
-const NOTICE_WORD: &str = "roster";
-/// Largest announcement read: its word and a number.
-const NOTICE_BYTES_MAX: usize = 32;
 const PIN_KEY: &[u8] = b"pin";
 const VERSION_PREFIX: &[u8] = b"v";
 const FORK_PREFIX: &[u8] = b"f";
@@ -286,19 +280,6 @@ impl Node {
         self.wake.notify_one();
     }
 
-    /// An announcement of a new version.
-    pub(super) fn hear_notice(&self, from: PeerId, notice: &[u8]) {
-        let Some(name) = self.member_of(from) else { return };
-        let read = cbor::decode(notice, NOTICE_BYTES_MAX);
-        if let Ok(cbor::Value::Array(items)) = read
-            && let [cbor::Value::Text(word), version] = items.as_slice()
-            && word == NOTICE_WORD
-            && let Ok(version) = cbor::as_uint(version, 1)
-        {
-            self.hear_roster(&name, version);
-        }
-    }
-
     /// Pulls from those who have a higher version and announces an own new one. The tasks end with the
     /// network.
     pub(super) fn pass_rosters(self: &Arc<Self>) {
@@ -317,9 +298,7 @@ impl Node {
             let node = self.clone();
             tokio::spawn(async move {
                 let Some(net) = node.net() else { return };
-                let version = cbor::int(node.roster_version());
-                let notice = cbor::Value::Array(vec![cbor::text(NOTICE_WORD), version]);
-                if let Err(error) = net.announce(cbor::encode(&notice)).await {
+                if let Err(error) = net.announce(gossip::roster_notice(node.roster_version())).await {
                     // Whoever is greeted hears of it too.
                     tracing::debug!(code = error.code(), "roster not announced");
                 }

@@ -10,6 +10,7 @@ use super::{Side, Stage, Transfer};
 use crate::dossier::Custody;
 use crate::id::StatementId;
 use crate::ledger;
+use crate::log::rows::inclusion_key;
 use crate::office::{self, DecideError, Office};
 use crate::statement::{Body, Statement, id_of};
 use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
@@ -133,7 +134,13 @@ fn destroy_rest(
     ledger::set(&mut batch, head, record.encode());
     batch.put.push(Put::Delete(office::secrets_key(dossier)));
     batch.put.push(Put::Delete(super::authorisation::authorisation_key(dossier)));
-    batch.put.extend(doomed.into_iter().map(Put::Delete));
+    for key in doomed {
+        // What showed its place in its issuer's log goes with a statement.
+        if let Some(id) = key.key.last_chunk::<32>().filter(|_| key.table == Table::Statement) {
+            batch.put.push(Put::Delete(inclusion_key(id)));
+        }
+        batch.put.push(Put::Delete(key));
+    }
     Ok(batch)
 }
 

@@ -11,10 +11,17 @@ use super::entry::Entry;
 use super::merkle::Frontier;
 use super::tlog_proof::TlogProof;
 use crate::cbor::{self, CborError, Fields, MapBuilder};
+use crate::day::UnixTime;
+use crate::id::DossierId;
 use crate::ledger::set;
+use crate::member::Members;
 use crate::name::NodeName;
 use crate::statement::Statement;
 use crate::store::{Batch, Key, Put, Read, StoreError, Table};
+
+/// After so many seconds a statement of another node without a place under a cosigned checkpoint is shown as
+/// *unwitnessed* (DESIGN §7: 30 days).
+pub const UNWITNESSED_SECONDS: i64 = 30 * 86_400;
 
 /// First bytes of the keys.
 const PENDING: u8 = b'p';
@@ -29,6 +36,10 @@ const EVIDENCE: u8 = b'v';
 const FOREIGN: u8 = b'f';
 const LIFTED: u8 = b'x';
 const WANTED: u8 = b'n';
+const AWAITED: u8 = b'a';
+const PASS: u8 = b's';
+const HEARD: u8 = b'g';
+const CHECKED: u8 = b'k';
 
 /// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
 pub const NOTE_BYTES_MAX: usize = 8 * 1024;
@@ -121,6 +132,62 @@ pub fn foreign_key(origin_hash: &[u8; 32], size: u64, root: &[u8; 32]) -> Key {
     key(FOREIGN, &[origin_hash, &size.to_be_bytes(), root])
 }
 
+/// Prefix of those of one size.
+pub fn foreign_size_prefix(origin_hash: &[u8; 32], size: u64) -> Vec<u8> {
+    key(FOREIGN, &[origin_hash, &size.to_be_bytes()]).key
+}
+
+/// Key of a checkpoint that something was believed under and that the log's other witnesses are yet to see;
+/// the value says since when, unix seconds.
+pub fn pass_key(origin_hash: &[u8; 32], size: u64, root: &[u8; 32]) -> Key {
+    key(PASS, &[origin_hash, &size.to_be_bytes(), root])
+}
+
+/// Prefix of all checkpoints that are yet to be passed on.
+pub const PASS_PREFIX: &[u8] = &[PASS];
+
+/// The [`foreign_key`] of a checkpoint to be passed on.
+pub fn foreign_of_pass(pass: &[u8]) -> Key {
+    key(FOREIGN, &[pass.get(1..).unwrap_or_default()])
+}
+
+/// Key of a checkpoint of another's log that was only heard of.
+pub fn heard_key(origin_hash: &[u8; 32], size: u64, root: &[u8; 32]) -> Key {
+    key(HEARD, &[origin_hash, &size.to_be_bytes(), root])
+}
+
+/// Prefix of what was heard of one log, by size.
+pub fn heard_prefix(origin_hash: &[u8; 32]) -> Vec<u8> {
+    key(HEARD, &[origin_hash]).key
+}
+
+/// Prefix of those of one size.
+pub fn heard_size_prefix(origin_hash: &[u8; 32], size: u64) -> Vec<u8> {
+    key(HEARD, &[origin_hash, &size.to_be_bytes()]).key
+}
+
+/// Prefix of all checkpoints that were only heard of.
+pub const ALL_HEARD_PREFIX: &[u8] = &[HEARD];
+
+/// Key of the newest checkpoint of another's log that was found to continue those before.
+pub fn checked_key(origin_hash: &[u8; 32]) -> Key {
+    key(CHECKED, &[origin_hash])
+}
+
+/// Key of a statement of another node whose place in that node's log is not shown yet.
+pub fn awaited_key(issuer: &NodeName, id: &[u8; 32]) -> Key {
+    // No name holds a zero byte.
+    key(AWAITED, &[issuer.as_str().as_bytes(), &[0], id])
+}
+
+/// Prefix of those of one issuer.
+pub fn awaited_prefix(issuer: &NodeName) -> Vec<u8> {
+    key(AWAITED, &[issuer.as_str().as_bytes(), &[0]]).key
+}
+
+/// Prefix of all statements whose place is not shown yet.
+pub const ALL_AWAITED_PREFIX: &[u8] = &[AWAITED];
+
 /// Key of evidence against a node, by the SHA-256 of its file.
 pub fn evidence_key(hash: &[u8; 32]) -> Key {
     key(EVIDENCE, &[hash])
@@ -138,6 +205,34 @@ pub const EVIDENCE_PREFIX: &[u8] = &[EVIDENCE];
 pub const WITNESSED_PREFIX: &[u8] = &[WITNESSED];
 /// Prefix of all checkpoints of others' logs that something was believed under.
 pub const ALL_FOREIGN_PREFIX: &[u8] = &[FOREIGN];
+
+/// A statement of another node whose place in that node's log is not shown yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Awaited {
+    /// Its dossier.
+    pub dossier: DossierId,
+    /// Since when it is here.
+    pub since: UnixTime,
+}
+
+impl Awaited {
+    /// Encodes: the dossier and 8 bytes.
+    pub fn encode(self) -> Vec<u8> {
+        [&self.dossier.0[..], &self.since.0.to_be_bytes()].concat()
+    }
+
+    /// Decodes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (dossier, since) = bytes.split_first_chunk::<16>()?;
+        let since = UnixTime(i64::from_be_bytes(since.try_into().ok()?));
+        Some(Self { dossier: DossierId(*dossier), since })
+    }
+
+    /// Whether the issuer's witnesses have had their time: 30 days (DESIGN §7). It blocks nothing.
+    pub fn unwitnessed(self, now: UnixTime) -> bool {
+        now.0.saturating_sub(self.since.0) > UNWITNESSED_SECONDS
+    }
+}
 
 /// Where an id lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,13 +297,24 @@ impl HeadRow {
 }
 
 /// Keeps the checkpoint that a proof ([`super::tlog_proof`]) was believed under: if its log ever shows another
-/// history, it is half of the evidence.
-pub fn keep_foreign(batch: &mut Batch, proof: &[u8]) {
-    let Ok(proof) = TlogProof::parse(proof) else { return };
-    let Ok((_, checkpoint)) = Checkpoint::parse(proof.checkpoint.as_bytes()) else { return };
+/// history, it is half of the evidence. Unless it is kept already it is to be passed to the log's other
+/// witnesses.
+pub fn keep_foreign(
+    read: &(impl Read + ?Sized),
+    batch: &mut Batch,
+    proof: &[u8],
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let Ok(proof) = TlogProof::parse(proof) else { return Ok(()) };
+    let Ok((_, checkpoint)) = Checkpoint::parse(proof.checkpoint.as_bytes()) else { return Ok(()) };
     let origin: [u8; 32] = Sha256::digest(&checkpoint.origin).into();
     let key = foreign_key(&origin, checkpoint.size, &checkpoint.root);
-    set(batch, key, proof.checkpoint.into_bytes());
+    if read.get(key.table, &key.key)?.is_none() {
+        set(batch, key, proof.checkpoint.into_bytes());
+        let pass = pass_key(&origin, checkpoint.size, &checkpoint.root);
+        set(batch, pass, now.0.to_be_bytes().to_vec());
+    }
+    Ok(())
 }
 
 /// Puts an entry into a batch, to be taken into the log. One of an unknown kind has no bytes to log.
@@ -228,14 +334,29 @@ pub fn log_again(batch: &mut Batch, entry: &Entry) {
 
 /// Adds to a batch an entry for each statement in it that `me` has signed. What is logged already is
 /// passed over when the log takes it. A redemption is logged by the act that makes it, which has the
-/// dossier's key.
-pub fn enqueue(me: &NodeName, batch: &mut Batch) {
-    let signed = batch.put.iter().filter_map(|put| match put {
-        Put::Set(key, value) if matches!(key.table, Table::Statement | Table::Beside) => own_entry(me, value),
-        _ => None,
-    });
-    for entry in &signed.collect::<Vec<_>>() {
+/// dossier's key. A statement of another node whose log has witnesses is noted as awaited: its place in that
+/// log is to be shown.
+pub fn enqueue(me: &NodeName, members: &Members, now: UnixTime, batch: &mut Batch) {
+    let mut entries = Vec::new();
+    let mut awaited = Vec::new();
+    for put in &batch.put {
+        let Put::Set(key, value) = put else { continue };
+        if !matches!(key.table, Table::Statement | Table::Beside) {
+            continue;
+        }
+        let Ok(statement) = Statement::parse(value) else { continue };
+        let issuer = &statement.common.issuer;
+        if issuer == me {
+            entries.extend(Entry::of_statement(&statement, None).ok());
+        } else if key.table == Table::Statement && members.has_quorum(issuer) {
+            awaited.push((awaited_key(issuer, &statement.id.0), statement.common.dossier));
+        }
+    }
+    for entry in &entries {
         wait(batch, entry);
+    }
+    for (key, dossier) in awaited {
+        set(batch, key, Awaited { dossier, since: now }.encode());
     }
 }
 

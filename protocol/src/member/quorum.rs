@@ -49,6 +49,11 @@ impl Members {
         Quorum::new(&policy.name, owner, witnesses, usize::try_from(policy.k).unwrap_or(usize::MAX)).map(Some)
     }
 
+    /// Whether the roster sets witnesses for the log of `owner`.
+    pub fn has_quorum(&self, owner: &NodeName) -> bool {
+        self.roster().and_then(|roster| roster.node(owner)).is_some_and(|node| node.log.is_some())
+    }
+
     /// A witness with every key that it ever had; each counts until its window ended or it was in other hands.
     fn witness(&self, node: &NodeName) -> Witness {
         let listed = self.roster().and_then(|roster| roster.node(node));

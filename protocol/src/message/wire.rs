@@ -4,15 +4,17 @@
 //! Every request is idempotent, so a timeout only means *unknown*.
 
 use super::status::{StatusAnswer, StatusAsk};
-use super::{Life, MESSAGE_BYTES_MAX};
+use super::{INCLUSION_BYTES_MAX, Life, MESSAGE_BYTES_MAX};
 use crate::card::CARD_BYTES_MAX;
 use crate::cbor::{self, CborError, Value};
 use crate::id::{DossierId, StatementId};
+use crate::log::rows::NOTE_BYTES_MAX;
 use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
 use crate::pairing::HALF_BYTES_MAX;
 use crate::roster::{ROSTER_BYTES_MAX, STEPS_MAX};
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
+use crate::store::VALUE_BYTES_MAX;
 
 /// Cap of a request frame (DESIGN §10).
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +31,10 @@ pub const SEALS_MAX: usize = 1_000;
 pub const CHECKPOINT_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Largest file of a log: 256 entries of at most 128 bytes with their lengths; a tile of hashes has 8 KiB.
 pub const LOG_FILE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most statements whose places in a log are asked for at once: the answers, of at most 8 KiB each, stay
+/// under the answer cap.
+pub const INCLUSIONS_MAX: usize = 64;
 
 /// What a node speaks that understands rosters; the newest today.
 pub const SPEAKS_ROSTERS: u64 = 2;
@@ -91,6 +97,13 @@ pub enum Frame {
         /// Newest version held.
         have: u64,
     },
+    /// A checkpoint of anybody's log that the sender relies on: the note, for a witness of that log to compare
+    /// with what it has seen (DESIGN §7).
+    Checkpoint(Vec<u8>),
+    /// Show me the places of these statements in their issuers' logs, under cosigned checkpoints.
+    Inclusions(Vec<StatementId>),
+    /// Send me the evidence whose file has this SHA-256.
+    Evidence([u8; 32]),
 }
 
 /// An answer.
@@ -136,6 +149,11 @@ pub enum Answer {
     /// Answer to a roster: the versions that follow, oldest first, as many as fit; none when there are
     /// none.
     Roster(Vec<Vec<u8>>),
+    /// Answer to inclusions: a proof ([`crate::log::tlog_proof`]) for each statement asked for, in that order;
+    /// no bytes where none is known yet.
+    Inclusions(Vec<Vec<u8>>),
+    /// Answer to a question about evidence: its file.
+    Evidence(Vec<u8>),
 }
 
 fn frame(number: u64, mut items: Vec<Value>) -> Vec<u8> {
@@ -178,6 +196,14 @@ fn take_list(
         _ => Err(CborError::WrongType(index)),
     };
     list.into_iter().map(one).collect()
+}
+
+fn take_ids(items: &mut std::vec::IntoIter<Value>, index: i64) -> Result<Vec<StatementId>, CborError> {
+    let Value::Array(list) = take(items, index)? else { return Err(CborError::WrongType(index)) };
+    if list.is_empty() || list.len() > INCLUSIONS_MAX {
+        return Err(CborError::WrongType(index));
+    }
+    list.into_iter().map(|id| cbor::as_array(id, index).map(StatementId)).collect()
 }
 
 fn done<T>(items: &mut std::vec::IntoIter<Value>, value: T) -> Result<T, CborError> {
@@ -236,6 +262,11 @@ impl Frame {
             Frame::AddCheckpoint(body) => frame(8, vec![cbor::bytes(body.as_slice())]),
             Frame::Status(ask) => frame(7, ask.items()),
             Frame::Roster { have } => frame(6, vec![cbor::int(*have)]),
+            Frame::Checkpoint(note) => frame(9, vec![cbor::bytes(note.as_slice())]),
+            Frame::Inclusions(ids) => {
+                frame(10, vec![Value::Array(ids.iter().map(|id| cbor::bytes(id.0)).collect())])
+            }
+            Frame::Evidence(hash) => frame(11, vec![cbor::bytes(*hash)]),
         }
     }
 
@@ -264,6 +295,9 @@ impl Frame {
             8 => Frame::AddCheckpoint(take_bytes(&mut items, 1, CHECKPOINT_REQUEST_BYTES_MAX)?),
             7 => Frame::Status(StatusAsk::take(&mut items)?),
             6 => Frame::Roster { have: cbor::as_uint(&take(&mut items, 1)?, 1)? },
+            9 => Frame::Checkpoint(take_bytes(&mut items, 1, NOTE_BYTES_MAX)?),
+            10 => Frame::Inclusions(take_ids(&mut items, 1)?),
+            11 => Frame::Evidence(cbor::as_array(take(&mut items, 1)?, 1)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, frame)
@@ -289,6 +323,8 @@ impl Answer {
             }
             Answer::Status(answer) => frame(12, answer.items()),
             Answer::Roster(versions) => frame(11, vec![list(versions)]),
+            Answer::Inclusions(proofs) => frame(14, vec![list(proofs)]),
+            Answer::Evidence(file) => frame(15, vec![cbor::bytes(file.as_slice())]),
         }
     }
 
@@ -316,6 +352,8 @@ impl Answer {
             },
             12 => Answer::Status(StatusAnswer::take(&mut items)?),
             11 => Answer::Roster(take_list(&mut items, 1, STEPS_MAX, ROSTER_BYTES_MAX)?),
+            14 => Answer::Inclusions(take_list(&mut items, 1, INCLUSIONS_MAX, INCLUSION_BYTES_MAX)?),
+            15 => Answer::Evidence(take_bytes(&mut items, 1, VALUE_BYTES_MAX)?),
             _ => return Err(CborError::WrongType(0)),
         };
         done(&mut items, answer)
@@ -341,6 +379,9 @@ mod tests {
             Frame::AddCheckpoint(b"old 0\n\n".to_vec()),
             Frame::Hello(newer.clone()),
             Frame::Roster { have: 3 },
+            Frame::Checkpoint(b"kunming/1\n".to_vec()),
+            Frame::Inclusions(vec![StatementId([2; 32]); INCLUSIONS_MAX]),
+            Frame::Evidence([3; 32]),
         ] {
             assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
         }
@@ -357,6 +398,8 @@ mod tests {
             Answer::Witnessed { status: 409, body: b"7\n".to_vec() },
             Answer::Hello(newer),
             Answer::Roster(vec![vec![1; 100_000], vec![2]]),
+            Answer::Inclusions(vec![vec![1; INCLUSION_BYTES_MAX]; INCLUSIONS_MAX]),
+            Answer::Evidence(vec![1; VALUE_BYTES_MAX]),
         ] {
             assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
         }
@@ -366,5 +409,8 @@ mod tests {
     fn a_frame_with_more_items_or_an_unknown_number_is_refused() {
         assert!(Frame::decode(&frame(1, vec![cbor::bytes([1]), cbor::int(1)])).is_err());
         assert!(Frame::decode(&frame(99, vec![])).is_err());
+        assert!(Frame::decode(&Frame::Inclusions(vec![]).encode()).is_err(), "asks for nothing");
+        let many = Frame::Inclusions(vec![StatementId([2; 32]); INCLUSIONS_MAX + 1]);
+        assert!(Frame::decode(&many.encode()).is_err());
     }
 }

@@ -371,6 +371,9 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
         ("frame-status-lists", Frame::Status(status_ask(None))),
         ("frame-hello-roster", Frame::Hello(Hello { roster: 7, ..hello() })),
         ("frame-roster", Frame::Roster { have: 3 }),
+        ("frame-checkpoint", Frame::Checkpoint(b"vol.yn.cn/530100/1\n".to_vec())),
+        ("frame-inclusions", Frame::Inclusions(vec![target(); 2])),
+        ("frame-evidence", Frame::Evidence([0x33; 32])),
     ]
 }
 
@@ -408,6 +411,8 @@ pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
         ("answer-hello-roster", Answer::Hello(Hello { roster: 7, ..hello() })),
         ("answer-roster", Answer::Roster(vec![vec![0xd8, 0x62], vec![0xd8, 0x62, 0x84]])),
         ("answer-roster-none", Answer::Roster(vec![])),
+        ("answer-inclusions", Answer::Inclusions(vec![b"c2sp.org/tlog-proof@v1\n".to_vec(), vec![]])),
+        ("answer-evidence", Answer::Evidence(vec![0xa2; 8])),
     ]
 }
 

@@ -8,6 +8,9 @@ use yunling_protocol::cose::{Typ, sign1};
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::DossierId;
 use yunling_protocol::key::Role;
+use yunling_protocol::log::Checkpoint;
+use yunling_protocol::log::evidence::Evidence;
+use yunling_protocol::log::tlog_proof::TlogProof;
 use yunling_protocol::log::witness::AddCheckpoint;
 use yunling_protocol::message::wire::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
 use yunling_protocol::message::{Answer, Content, Frame, MESSAGE_BYTES_MAX, Message};
@@ -213,6 +216,8 @@ pub(super) fn frame(bytes: &[u8]) {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
             Frame::Changes { .. } | Frame::LogFile { .. } | Frame::Roster { .. } | Frame::Status(_) => {}
+            Frame::Inclusions(_) | Frame::Evidence(_) => {}
+            Frame::Checkpoint(note) => drop(Checkpoint::parse(note)),
             Frame::AddCheckpoint(body) => drop(AddCheckpoint::parse(body)),
             Frame::Pairing(shown) => {
                 card(&shown.card);
@@ -230,6 +235,8 @@ pub(super) fn frame(bytes: &[u8]) {
         match &answer {
             Answer::Hello(hello) => card(&hello.card),
             Answer::Roster(versions) => versions.iter().take(4).for_each(|version| check_roster(version)),
+            Answer::Inclusions(proofs) => proofs.iter().for_each(|proof| drop(TlogProof::parse(proof))),
+            Answer::Evidence(file) => drop(Evidence::decode(file)),
             Answer::Status(told) => told.tokens.iter().for_each(|token| status_list(token)),
             _ => {}
         }

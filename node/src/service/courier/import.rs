@@ -309,7 +309,10 @@ fn may_be_kept(frame: &[u8]) -> bool {
             | Frame::LogFile { .. }
             | Frame::Status(_)
             | Frame::Roster { .. }
-            | Frame::AddCheckpoint(_),
+            | Frame::AddCheckpoint(_)
+            | Frame::Checkpoint(_)
+            | Frame::Inclusions(_)
+            | Frame::Evidence(_),
         )
         | Err(_) => false,
     }

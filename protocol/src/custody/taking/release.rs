@@ -106,7 +106,7 @@ pub(super) fn release(
         loaded.transfer.minutes = body.minutes;
     }
     if let Content::Release { inclusion: Some(proof), .. } = &message.content {
-        rows::keep_foreign(&mut batch, proof);
+        rows::keep_foreign(books, &mut batch, proof, office.now)?;
     }
     if actions.contains(&Action::Promote) {
         clear_outbox(&loaded.transfer, &mut batch);
