@@ -11,6 +11,8 @@ mod cuts;
 mod demo;
 #[path = "e2e/doctor.rs"]
 mod doctor;
+#[path = "e2e/gossip.rs"]
+mod gossip;
 #[path = "e2e/imports.rs"]
 mod imports;
 #[path = "e2e/kills.rs"]

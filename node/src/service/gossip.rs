@@ -134,6 +134,7 @@ impl Node {
             batch.put.push(Put::Delete(Key::new(Table::Log, oldest.clone())));
         }
         self.commit(batch)?;
+        self.count("checkpoints_heard");
         self.gossip.lock().unwrap_or_else(PoisonError::into_inner).unchecked.insert(hash);
         Ok(())
     }
@@ -224,8 +225,11 @@ impl Node {
         let Some(net) = self.net() else { return };
         for notice in notices {
             if let Err(error) = net.announce(notice).await {
-                // The next one comes within minutes.
+                // Nobody is connected yet: told with the next look.
                 tracing::debug!(code = error.code(), "not announced");
+                let mut gossip = self.gossip.lock().unwrap_or_else(PoisonError::into_inner);
+                gossip.announced = None;
+                gossip.evidence_told = None;
             }
         }
     }
@@ -301,6 +305,7 @@ impl Node {
                 let mut gossip = self.gossip.lock().unwrap_or_else(PoisonError::into_inner);
                 // One that refuses has heard it too.
                 if matches!(answer, Ok(Answer::Ok | Answer::Refused(_))) {
+                    self.count("checkpoints_passed");
                     gossip.passed.entry(key.key.clone()).or_default().insert(witness);
                 } else {
                     gossip.away.insert(witness, Instant::now());

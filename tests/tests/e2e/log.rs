@@ -35,12 +35,12 @@ fn http(port: u16, method: &str, path: &str, body: &[u8]) -> (u16, String, Vec<u
     (status, head, answer[split + 4..].to_vec())
 }
 
-fn checkpoint(office: &Office) -> Checkpoint {
+pub(super) fn checkpoint(office: &Office) -> Checkpoint {
     let note = std::fs::read(office.home.join("log/1/checkpoint")).expect("a checkpoint");
     Checkpoint::parse(&note).expect("a checkpoint").1
 }
 
-fn card(office: &Office, folder: &Path) -> String {
+pub(super) fn card(office: &Office, folder: &Path) -> String {
     let path = folder.join(format!("{}.card", office.name));
     if !path.exists() {
         office.ok(&["peer", "card", "--out", shown(&path)]);
@@ -139,7 +139,7 @@ fn everything_signed_is_logged_within_a_second_and_any_web_client_reads_it() {
 }
 
 /// The log of an office as it would be if one old entry had been another, properly signed, and one longer.
-fn rewritten(office: &Office, into: &Path) {
+pub(super) fn rewritten(office: &Office, into: &Path) {
     let home = Home::open(&office.home).expect("home");
     let signer = home.keys.signer(Role::Log).expect("log key");
     let honest = checkpoint(office);
