@@ -65,7 +65,7 @@ impl Trust {
             let (pin, trial) = (first.roster().fingerprint(), first.roster().trial);
             let known =
                 self.members.roster().is_some_and(|chain| chain.versions().len() >= pack.rosters.len());
-            let stored = pack.rosters.iter().map(|bytes| (bytes.clone(), pack.made_at));
+            let stored = pack.rosters.iter().map(|bytes| (bytes.clone(), came(bytes, pack.made_at)));
             if let (false, Ok(Some(chain))) = (known, Chain::load(stored, &pin, trial)) {
                 self.members.set_roster(Arc::new(chain));
             }
@@ -100,4 +100,11 @@ impl Trust {
         }
         now
     }
+}
+
+/// When a version of a pack came, as far as a verifier may say: when it was issued. Whether it had expired
+/// when the maker of the pack first saw it stands nowhere; its age is judged by the verifier's own limit,
+/// and what an expired roster says against a key must count all the same.
+fn came(version: &[u8], made_at: UnixTime) -> UnixTime {
+    SignedRoster::parse(version).map_or(made_at, |version| version.roster().issued.min(made_at))
 }

@@ -10,6 +10,7 @@ help-arg-trust-pack-export-file = File to write
 help-arg-trust-pack-import-file = Trust pack
 help-arg-ask = Let the running node ask the issuer for its newest list, and where a record that moved is now
 help-arg-stale-days = Status lists older than this many days do not count (30)
+help-arg-roster-stale-days = Rosters that expired more than this many days ago do not count (30)
 
 head-code = Code
 head-list = Status list
@@ -25,6 +26,7 @@ trust-pack-taken = Trust pack made by { $by } at { $made }: { $taken } status li
 trust-pack-refused = { $count } not taken: { $why }
 verify-pack = Trust pack: { $by }, made { $made }
 verify-lists-refused = { $count } status lists of the trust pack do not verify and were left out
+verify-roster-expired = Note: the roster expired { $days } days ago; suspensions and stolen keys since then may not be known here. Get a newer trust pack
 
 word-status-valid = valid
 word-status-revoked = revoked
@@ -44,6 +46,8 @@ error-proof-superseded = The proof is genuine, but the record moved on { $moved-
     .bare = The proof is genuine, but the record has moved. Ask the issuer where it is now, and there for a fresh one
 error-proof-status-stale = The newest status list is of { $status-at }, older than this verifier takes. Get a newer trust pack
     .bare = The status list is older than this verifier takes. Get a newer trust pack
+error-proof-roster-stale = The signature is right, but the roster that lists the issuer expired { $days } days ago, more than this verifier takes, or its key stands only in an expired one. Get a newer trust pack or roster
+    .bare = The signature is right, but the roster that lists the issuer or its key has expired. Get a newer trust pack or roster
 error-proof-status-range = The proof names a place that the issuer's list does not have. Do not accept it, ask the issuer
 error-proof-not-ours = `{ $proof }` is no proof of this node, or has no place in a list. See the codes with yunling proof list
     .bare = This is no proof of this node. See the codes with yunling proof list

@@ -10,6 +10,7 @@ help-arg-trust-pack-export-file = 写入的文件
 help-arg-trust-pack-import-file = 信任包文件
 help-arg-ask = 请运行中的节点向签发节点取最新状态列表，并查问已转出的档案现在何处
 help-arg-stale-days = 状态列表超过这么多天即不作数（默认 30）
+help-arg-roster-stale-days = 名册过期超过这么多天即不作数（默认 30）
 
 head-code = 代码
 head-list = 状态列表
@@ -25,6 +26,7 @@ trust-pack-taken = { $by } 于 { $made } 制作的信任包：取用 { $taken } 
 trust-pack-refused = { $count } 份未取用：{ $why }
 verify-pack = 信任包：{ $by }，{ $made } 制作
 verify-lists-refused = 信任包中有 { $count } 份状态列表核验不通过，未采用
+verify-roster-expired = 提示：名册已过期 { $days } 天，此后的停用、密钥泄露等可能尚未得知。请索取新的信任包
 
 word-status-valid = 有效
 word-status-revoked = 已作废
@@ -44,6 +46,8 @@ error-proof-superseded = 证明是真的，但档案已于 { $moved-at } 转出�
     .bare = 证明是真的，但档案已转出。请向签发节点查问转往何处，并向该处申请新的证明
 error-proof-status-stale = 最新的状态列表生成于 { $status-at }，已超过本机允许的天数。请索取新的信任包
     .bare = 状态列表已超过本机允许的天数。请索取新的信任包
+error-proof-roster-stale = 签名无误，但列出签发节点的名册已过期 { $days } 天，超过本机允许的天数，或其密钥只见于过期的名册。请索取新的信任包或新版名册
+    .bare = 签名无误，但签发节点或其密钥所在的名册已过期。请索取新的信任包或新版名册
 error-proof-status-range = 证明所指的位置不在签发节点的状态列表之内。不要接受，请向签发节点查询
 error-proof-not-ours = “{ $proof }”不是本节点出具的证明，或没有状态位置。请用 yunling proof list 查看代码
     .bare = 这不是本节点出具的证明。请用 yunling proof list 查看代码

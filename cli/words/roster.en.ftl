@@ -116,6 +116,7 @@ error-roster-expires = The roster expires before it is issued. Please correct it
 error-roster-version = Version number and hash of the version before do not fit. Make the next version with yunling roster propose
 error-roster-trial = Trial and real rosters or nodes do not mix. Please check whether this is the right file
 error-roster-log-policy = The witnesses of a log break a rule: more than half, all listed, never the owner. Please correct it
+error-roster-policy-name = The policy of a log needs a name of 1 to 64 bytes. Please correct it and sign again
 error-roster-state = A member's states break a rule: who left does not come back, rights do not come back for the past. Please correct it
 error-roster-no-such-key = The member has no such key. Please check the key id (yunling roster show)
 error-roster-skipped = Versions between are missing and cannot be skipped. Ask for a file with all versions, or wait: peers bring them by themselves

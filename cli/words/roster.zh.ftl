@@ -116,6 +116,7 @@ error-roster-expires = 名册的到期时间早于签发时间。请改正
 error-roster-version = 版本号与上一版的散列不相配。请用 yunling roster propose 制作下一版
 error-roster-trial = 试用名册与正式节点（或相反）不可混用。请核对文件是否拿错
 error-roster-log-policy = 见证节点的设置不符合规则：须过半数、都在名册中、不含本节点。请改正
+error-roster-policy-name = 见证规则的名称须为 1 至 64 字节。请改正后重新签署
 error-roster-state = 成员状态的先后不符合规则：退出或被承接后不再恢复，恢复不可倒填日期。请改正
 error-roster-no-such-key = 该成员没有这把密钥。请核对密钥编号（yunling roster show）
 error-roster-skipped = 缺少中间的版本，不能跳过。请索取含全部版本的文件，或等待对等节点自动送来

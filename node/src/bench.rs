@@ -295,7 +295,7 @@ fn verify_dossier(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         || {
             let began = Instant::now();
             let mut dossier = Dossier::new(id);
-            let verified = verify_in_order(&office, &all, |entry| {
+            let verified = verify_in_order(&office, &all, &|_| None, |entry| {
                 dossier.take(entry, &YUNNAN).map(|_| ()).map_err(|e| Refusal::new(e.code()))
             });
             assert!(verified.is_ok(), "the bench dossier verifies");

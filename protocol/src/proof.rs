@@ -14,7 +14,7 @@ pub mod verify;
 use data_encoding::BASE64URL_NOPAD;
 
 pub use receipt::{LogTrust, Logged, Receipt};
-pub use status::StatusRules;
+pub use status::{ROSTER_STALE_SECONDS, StatusRules};
 pub use verify::{Verdict, Verified, Why, verify, verify_logged, verify_with};
 
 use crate::base45;

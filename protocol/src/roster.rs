@@ -24,6 +24,7 @@ use crate::cbor::CborError;
 use crate::cose::CoseError;
 use crate::day::UnixTime;
 use crate::key::{KeyEntry, KeyId, Role};
+use crate::log::policy::POLICY_NAME_BYTES_MAX;
 use crate::name::NodeName;
 
 pub use chain::{
@@ -174,6 +175,9 @@ pub enum RosterError {
     /// The witnesses of a log: unknown, the owner itself, or not 2k > n.
     #[error("log policy of {0}: {1}")]
     LogPolicy(NodeName, &'static str),
+    /// The name of a log's policy is one that no verdict shows.
+    #[error("the log policy of {0} needs a name of 1 to {POLICY_NAME_BYTES_MAX} bytes")]
+    PolicyName(NodeName),
     /// A node's states do not follow one another.
     #[error("state of {0}: {1}")]
     State(NodeName, &'static str),
@@ -287,6 +291,7 @@ impl RosterError {
             Self::Version => "roster-version",
             Self::Trial => "roster-trial",
             Self::LogPolicy(..) => "roster-log-policy",
+            Self::PolicyName(_) => "roster-policy-name",
             Self::State(..) => "roster-state",
             Self::NoSuchKey(_) => "roster-no-such-key",
             Self::Skipped { .. } => "roster-skipped",

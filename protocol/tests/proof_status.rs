@@ -102,8 +102,11 @@ fn age_takes_the_good_word_away_and_never_a_final_one() {
     assert_eq!(why(Status::Suspended, usual, now), Why::StatusStale);
     assert_eq!(why(Status::Superseded, usual, now), Why::Superseded);
     assert_eq!(why(Status::Revoked, usual, now), Why::Revoked);
-    assert_eq!(why(Status::Valid, StatusRules { stale_seconds: None }, now), Why::StatusGood);
-    assert_eq!(why(Status::Valid, StatusRules { stale_seconds: Some(3_600) }, later(3)), Why::StatusStale);
+    assert_eq!(why(Status::Valid, StatusRules { stale_seconds: None, ..usual }, now), Why::StatusGood);
+    assert_eq!(
+        why(Status::Valid, StatusRules { stale_seconds: Some(3_600), ..usual }, later(3)),
+        Why::StatusStale
+    );
     // A list from tomorrow has no age.
     assert_eq!(why(Status::Valid, usual, later(1)), Why::FromFuture);
 }

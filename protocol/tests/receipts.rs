@@ -92,7 +92,7 @@ fn p1() -> String {
 fn quorum() -> Quorum {
     let witness = |node: &str| {
         let key = KeyEntry::new(Role::Witness, signer(node, Role::Witness).public(), UnixTime(0), None);
-        Witness { node: name(node), keys: vec![WitnessKey::of(&name(node), &key.unwrap()).unwrap()] }
+        Witness::new(name(node), vec![WitnessKey::of(&name(node), &key.unwrap()).unwrap()])
     };
     Quorum::new("yunnan-1", &name(ISSUER), ["w1", "w2", "w3"].map(witness).into(), 2).unwrap()
 }

@@ -11,5 +11,7 @@ mod history;
 mod judging;
 #[path = "roster/thresholds.rs"]
 mod thresholds;
+#[path = "roster/witnesses.rs"]
+mod witnesses;
 #[path = "roster/world.rs"]
 mod world;

@@ -16,8 +16,10 @@ use yunling_protocol::member::Members;
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::proof::{
-    Amount, Claims, LogTrust, PREFIX, StatusRules, TOKEN_BYTES_MAX, Verdict, Verified, verify_logged,
+    Amount, Claims, LogTrust, PREFIX, ROSTER_STALE_SECONDS, StatusRules, TOKEN_BYTES_MAX, Verdict, Verified,
+    verify_logged,
 };
+use yunling_protocol::roster::Freshness;
 use yunling_protocol::status::LIST_SECONDS;
 use yunling_protocol::trust_pack::TrustPack;
 
@@ -53,6 +55,9 @@ pub(crate) struct Args {
     /// Oldest list that counts.
     #[arg(long, value_name = "DAYS", default_value_t = (LIST_SECONDS / DAY_SECONDS) as u32)]
     stale_days: u32,
+    /// Longest time since the roster expired.
+    #[arg(long, value_name = "DAYS", default_value_t = (ROSTER_STALE_SECONDS / DAY_SECONDS) as u32)]
+    roster_stale_days: u32,
 }
 
 /// Where the record of a superseded proof went, as its issuer says.
@@ -84,7 +89,10 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Fail
             .and_then(|m| Some(Moved { at: text(m, "at"), to: NodeName::parse(&text(m, "to")).ok()? }));
     }
     let now = trust.settle();
-    let rules = StatusRules { stale_seconds: Some(i64::from(args.stale_days) * DAY_SECONDS) };
+    let rules = StatusRules {
+        stale_seconds: Some(i64::from(args.stale_days) * DAY_SECONDS),
+        roster_stale_seconds: Some(i64::from(args.roster_stale_days) * DAY_SECONDS),
+    };
     let members = &trust.members;
     let keys = |node: &NodeName| members.keys_known(node, Role::Log).cloned().collect();
     // A policy that cannot be read is one that nobody meets.
@@ -107,7 +115,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<Exit, Fail
 /// A quorum of one witness without a key.
 fn unmet(owner: &NodeName) -> Option<Quorum> {
     let node = ["nobody", "none"].iter().find(|name| **name != owner.as_str())?;
-    let witness = Witness { node: NodeName::parse(node).ok()?, keys: vec![] };
+    let witness = Witness::new(NodeName::parse(node).ok()?, vec![]);
     Quorum::new("unreadable", owner, vec![witness], 1).ok()
 }
 
@@ -159,7 +167,16 @@ impl Shown<'_> {
         if let Some(moved) = self.moved {
             known.extend(fields([("moved_at", moved.at.clone()), ("moved_to", self.title(&moved.to))]));
         }
+        known.extend(self.expired().map(|days| ("days".to_owned(), days.to_string())));
         self.out.words.error(self.verified.why.code(), &known)
+    }
+
+    /// Full days since the roster expired that lists the issuer.
+    fn expired(&self) -> Option<i64> {
+        match self.verified.roster? {
+            Freshness::Expired { days } => Some(days),
+            _ => None,
+        }
     }
 
     fn status(&self) -> &'static str {
@@ -178,6 +195,9 @@ impl Shown<'_> {
                 "origin": logged.origin.to_string(), "size": logged.size, "index": logged.index,
                 "witnesses": logged.witnessed.as_ref().map(|w| w.by.len()),
                 "at": logged.time().map(|at| at.to_string()),
+            })),
+            "roster": self.verified.roster.map(|roster| json!({
+                "state": roster.word(), "days_left": roster.days_left(),
             })),
             "moved": self.moved.map(|m| json!({
                 "at": m.at, "to": m.to.to_string(), "title": self.title(&m.to),
@@ -224,6 +244,10 @@ impl Shown<'_> {
                     ("at", at),
                 ]);
                 out.say(if witnesses > 0 { "verify-witnessed" } else { "verify-logged" }, &values);
+            }
+            // Also with a proof that is valid: the roster may have changed since.
+            if let Some(days) = self.expired() {
+                out.say("verify-roster-expired", &fields([("days", days.to_string())]));
             }
             out.say("verify-signature", &Fields::new());
         }

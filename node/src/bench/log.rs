@@ -123,7 +123,7 @@ pub(super) fn verify_p2(bench: &Bench, rounds: usize) -> Result<Line, Refusal> {
         let public = yunling_protocol::key::Signer::public(&signer);
         let key = KeyEntry::new(Role::Witness, public, yunling_protocol::day::UnixTime(0), None);
         let key = WitnessKey::of(&node, &key.map_err(internal)?).map_err(internal)?;
-        witnesses.push(Witness { node, keys: vec![key] });
+        witnesses.push(Witness::new(node, vec![key]));
     }
     let quorum = Quorum::new("bench", &bench.name, witnesses, WITNESSES).map_err(internal)?;
     let path = inclusion_proof(&tree, 5, TREE).map_err(|_| internal("path"))?;

@@ -61,7 +61,12 @@ impl Node {
         Folder::at(self.home.path.join(AUDIT_FOLDER).join(origin.node.as_str().replace('/', "_")).join(life))
     }
 
-    pub(super) async fn fetch(&self, name: &NodeName, generation: u64, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
+    pub(super) async fn fetch(
+        &self,
+        name: &NodeName,
+        generation: u64,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         let failed = |code: &str| Refusal::new("audit-fetch").with("name", name).with("cause", code);
         let net = self.net().ok_or_else(|| failed("net-stopped"))?;
         let members = self.members();

@@ -7,15 +7,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use yunling_protocol::id::{DossierId, StatementId};
+use yunling_protocol::id::{DossierId, DossierKey, StatementId};
 use yunling_protocol::ledger::{self, set};
 use yunling_protocol::log::rows::{self, Awaited};
 use yunling_protocol::log::tlog_proof::TlogProof;
-use yunling_protocol::log::{Entry, Witnessed};
 use yunling_protocol::message::wire::INCLUSIONS_MAX;
 use yunling_protocol::message::{Answer, Frame};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{Vault as _, secrets_key};
+use yunling_protocol::roster::SignedTime;
 use yunling_protocol::statement::{Body, Statement};
 use yunling_protocol::store::{Batch, Key, Put, Read as _, Table, scan_all};
 
@@ -126,15 +126,21 @@ impl Node {
             page = self.scan(Table::Log, &prefix, None, INCLUSIONS_MAX)?;
         }
         let cursor = page.last().map(|(key, _)| key.clone());
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner).0.entry(issuer.clone()).or_default().cursor =
-            cursor;
+        self.asking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .entry(issuer.clone())
+            .or_default()
+            .cursor = cursor;
         let (mut awaited, mut batch) = (Vec::new(), Batch::default());
         for (key, value) in page {
             let read = key.last_chunk::<32>().map(|id| StatementId(*id)).zip(Awaited::decode(&value));
             // Destroyed since, or shown by an earlier copy of the same statement.
             let waits = match &read {
                 Some((id, one)) => {
-                    let (kept, stated) = (rows::inclusion_key(&id.0), ledger::statement_key(one.dossier, *id));
+                    let (kept, stated) =
+                        (rows::inclusion_key(&id.0), ledger::statement_key(one.dossier, *id));
                     self.get(kept.table, &kept.key)?.is_none()
                         && self.get(stated.table, &stated.key)?.is_some()
                 }
@@ -194,26 +200,67 @@ impl Node {
     }
 
     /// Whether a proof shows the place of a statement held here in its issuer's log, under a quorum.
-    fn judge_place(&self, dossier: DossierId, id: StatementId, proof: &[u8]) -> Result<Option<Witnessed>, Refusal> {
+    fn judge_place(
+        &self,
+        dossier: DossierId,
+        id: StatementId,
+        proof: &[u8],
+    ) -> Result<Option<SignedTime>, Refusal> {
         let key = ledger::statement_key(dossier, id);
         let Some(bytes) = self.get(key.table, &key.key)? else { return Ok(None) };
         let Ok(statement) = Statement::parse(&bytes) else { return Ok(None) };
-        let Some(entry) = self.log_entry_of(&statement)? else { return Ok(None) };
-        let judged = self.members().logged(&statement.common.issuer, &entry, proof, self.home.clock.now());
-        Ok(judged.ok().and_then(|(_, witnessed)| witnessed))
+        Ok(self.time_of(&statement, proof))
     }
 
-    /// The entry that a statement has in its issuer's log. That of a redemption hangs on the dossier's key.
-    fn log_entry_of(&self, statement: &Statement) -> Result<Option<Entry>, Refusal> {
-        let dossier = statement.common.dossier;
-        let secrets = match &statement.body {
-            Body::Redemption(_) => {
-                let key = secrets_key(dossier);
-                self.get(key.table, &key.key)?.and_then(|stored| self.vault().open(dossier, &stored))
-            }
-            _ => None,
+    /// When a statement was signed at the latest, by the place in its issuer's log that is kept of it.
+    pub(super) fn proven_time(&self, statement: &Statement) -> Option<SignedTime> {
+        let key = rows::inclusion_key(&statement.id.0);
+        let proof = self.get(key.table, &key.key).ok()??;
+        self.time_of(statement, &proof)
+    }
+
+    fn time_of(&self, statement: &Statement, proof: &[u8]) -> Option<SignedTime> {
+        let key = self.key_for(statement).ok()?;
+        self.members().signed_time(statement, key.as_ref(), proof, self.home.clock.now())
+    }
+
+    /// Asks for the places of statements that are not held yet, and keeps those that hold; gives the others.
+    pub(super) async fn prove(
+        self: Arc<Self>,
+        whom: &NodeName,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Statement>, Refusal> {
+        let ids = statements.iter().map(|statement| statement.id).collect();
+        let Ok(Answer::Inclusions(proofs)) = self.ask(whom, &Frame::Inclusions(ids)).await else {
+            return Ok(statements);
         };
-        Ok(Entry::of_statement(statement, secrets.as_ref().map(|secrets| &secrets.key)).ok())
+        let node = self;
+        let kept = tokio::task::spawn_blocking(move || {
+            let (mut left, mut batch) = (Vec::new(), Batch::default());
+            for (at, statement) in statements.into_iter().enumerate() {
+                match proofs.get(at).filter(|proof| node.time_of(&statement, proof).is_some()) {
+                    Some(proof) => {
+                        rows::keep_foreign(&*node, &mut batch, proof, node.home.clock.now())?;
+                        set(&mut batch, rows::inclusion_key(&statement.id.0), proof.clone());
+                    }
+                    None => left.push(statement),
+                }
+            }
+            node.commit(batch)?;
+            Ok(left)
+        });
+        kept.await.map_err(|e| Refusal::new("internal").with("cause", e))?
+    }
+
+    /// The dossier's key, on which the entry of a redemption hangs and no other.
+    fn key_for(&self, statement: &Statement) -> Result<Option<DossierKey>, Refusal> {
+        let dossier = statement.common.dossier;
+        if !matches!(statement.body, Body::Redemption(_)) {
+            return Ok(None);
+        }
+        let key = secrets_key(dossier);
+        let secrets = self.get(key.table, &key.key)?.and_then(|stored| self.vault().open(dossier, &stored));
+        Ok(secrets.map(|secrets| secrets.key.clone()))
     }
 
     /// The node that handed a dossier over last.
@@ -225,7 +272,11 @@ impl Node {
 
     /// What is known of the place of a statement held here: `witnessed`, `awaited` or `unwitnessed`; nothing of
     /// own statements and where its issuer has no witnesses.
-    pub(super) fn place_word(&self, issuer: &NodeName, id: StatementId) -> Result<Option<&'static str>, Refusal> {
+    pub(super) fn place_word(
+        &self,
+        issuer: &NodeName,
+        id: StatementId,
+    ) -> Result<Option<&'static str>, Refusal> {
         let key = rows::inclusion_key(&id.0);
         if *issuer == self.home.name {
             return Ok(None);

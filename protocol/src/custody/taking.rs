@@ -203,6 +203,18 @@ pub fn check_copied(
     trial: bool,
     now: UnixTime,
 ) -> Result<(), &'static str> {
+    check_proven(members, statement, None, trial, now)
+}
+
+/// As [`check_copied`], of a statement whose time may be proven, as [`Members::signed_time`] does: a key
+/// that was compromised later vouches for it still (DESIGN §4).
+pub fn check_proven(
+    members: &Members,
+    statement: &Statement,
+    proven: Option<SignedTime>,
+    trial: bool,
+    now: UnixTime,
+) -> Result<(), &'static str> {
     if statement.common.trial != trial {
         return Err("statement-trial");
     }
@@ -211,6 +223,10 @@ pub fn check_copied(
         return Err("issuer-unknown");
     }
     let Err(error) = statement.verify(members.keys_ever(issuer, Role::Statement, now)) else { return Ok(()) };
+    let then = proven.map(|time| statement.verify(members.keys_ever(issuer, Role::Statement, time.at())));
+    if then.is_some_and(|verified| verified.is_ok()) {
+        return Ok(());
+    }
     let Ok(key) = statement.verify(members.keys_known(issuer, Role::Statement)) else {
         return Err(error.code());
     };

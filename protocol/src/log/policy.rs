@@ -92,9 +92,8 @@ impl WitnessKey {
         Ok(Self { key, from: entry.not_before, until: entry.not_after })
     }
 
-    fn counts_at(&self, time: u64) -> bool {
-        i64::try_from(time)
-            .is_ok_and(|t| self.from <= UnixTime(t) && self.until.is_none_or(|until| UnixTime(t) < until))
+    fn counts_at(&self, time: i64) -> bool {
+        self.from <= UnixTime(time) && self.until.is_none_or(|until| UnixTime(time) < until)
     }
 }
 
@@ -105,6 +104,20 @@ pub struct Witness {
     pub node: NodeName,
     /// Its keys, old ones too.
     pub keys: Vec<WitnessKey>,
+    /// When it was no active member: from the first moment to the one at which it was again, none where
+    /// that has not come. A cosignature of such a time is genuine and not counted.
+    pub away: Vec<(UnixTime, Option<UnixTime>)>,
+}
+
+impl Witness {
+    /// A witness of no roster: its keys alone say when it counts.
+    pub fn new(node: NodeName, keys: Vec<WitnessKey>) -> Self {
+        Self { node, keys, away: Vec::new() }
+    }
+
+    fn counts_at(&self, time: UnixTime) -> bool {
+        !self.away.iter().any(|(from, until)| *from <= time && until.is_none_or(|until| time < until))
+    }
 }
 
 /// k of n witnesses.
@@ -208,7 +221,8 @@ impl Quorum {
     /// Judges the cosignatures on the checkpoint with this text, at `now`.
     ///
     /// Unknown keys are ignored. A known key whose signature does not verify rejects all. A
-    /// cosignature outside the window of its key, or from the future, is genuine and not counted.
+    /// cosignature outside the window of its key, of a time at which the witness was no active member,
+    /// or from the future, is genuine and not counted.
     pub fn judge<'a>(
         &self,
         text: &str,
@@ -225,9 +239,8 @@ impl Quorum {
             });
             match verified {
                 Some((at, key, time)) => {
-                    let time_counts = key.counts_at(time) && i64::try_from(time).is_ok_and(|t| t <= latest);
-                    if time_counts {
-                        let time = time as i64;
+                    let time = i64::try_from(time).ok().filter(|t| *t <= latest && key.counts_at(*t));
+                    if let Some(time) = time.filter(|t| self.witnesses[at].counts_at(UnixTime(*t))) {
                         times[at] = Some(times[at].map_or(time, |known: i64| known.min(time)));
                     }
                 }

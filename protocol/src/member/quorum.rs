@@ -2,6 +2,7 @@
 
 use super::Members;
 use crate::day::UnixTime;
+use crate::id::DossierKey;
 use crate::key::Role;
 use crate::log::NoteKey;
 use crate::log::merkle::{self, leaf_hash};
@@ -11,6 +12,8 @@ use crate::log::policy::{PolicyError, Quorum, Witness, WitnessKey};
 use crate::log::tlog_proof::TlogProof;
 use crate::log::{Checkpoint, Entry, Hash, Origin};
 use crate::name::NodeName;
+use crate::roster::{RosterNode, SignedTime};
+use crate::statement::Statement;
 
 /// Why a checkpoint or a place under one does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +57,8 @@ impl Members {
         self.roster().and_then(|roster| roster.node(owner)).is_some_and(|node| node.log.is_some())
     }
 
-    /// A witness with every key that it ever had; each counts until its window ended or it was in other hands.
+    /// A witness with every key that it ever had; each counts until its window ended or it was in other hands,
+    /// and only at times at which the witness was an active member.
     fn witness(&self, node: &NodeName) -> Witness {
         let listed = self.roster().and_then(|roster| roster.node(node));
         let keys = self.keys_known(node, Role::Witness).filter_map(|entry| {
@@ -63,7 +67,8 @@ impl Members {
             key.until = [key.until, compromised].into_iter().flatten().min();
             Some(key)
         });
-        Witness { node: node.clone(), keys: keys.collect() }
+        let away = listed.map(RosterNode::away).unwrap_or_default();
+        Witness { away, ..Witness::new(node.clone(), keys.collect()) }
     }
 
     /// Keys of the log with this origin, whatever their windows: what a log signs carries no time that could
@@ -91,6 +96,21 @@ impl Members {
         let Some(quorum) = self.quorum(owner)? else { return Ok((checkpoint, origin, None)) };
         let witnessed = quorum.judge(&note.text, note.signatures.iter().map(Into::into), now)?;
         Ok((checkpoint, origin, Some(witnessed)))
+    }
+
+    /// When a statement was signed at the latest, if `proof` (a [`TlogProof`]) shows it in its issuer's log
+    /// under a checkpoint that the quorum cosigned. A redemption needs the dossier's `key`. `None` where
+    /// nothing is proven, as between bilateral peers.
+    pub fn signed_time(
+        &self,
+        statement: &Statement,
+        key: Option<&DossierKey>,
+        proof: &[u8],
+        now: UnixTime,
+    ) -> Option<SignedTime> {
+        let entry = Entry::of_statement(statement, key).ok()?;
+        let (_, witnessed) = self.logged(&statement.common.issuer, &entry, proof, now).ok()?;
+        witnessed?.at.map(SignedTime::Cosigned)
     }
 
     /// Checks that `entry` lies in a log of `owner` under a checkpoint that counts. `proof` is a

@@ -11,12 +11,18 @@ use crate::status::{LIST_SECONDS, Status, StatusLists};
 pub struct StatusRules {
     /// Lists older than this many seconds say nothing good any more; `None` takes any age.
     pub stale_seconds: Option<i64>,
+    /// Seconds after its expiry from which the roster says nothing good any more; `None` takes any age.
+    pub roster_stale_seconds: Option<i64>,
 }
+
+/// Usual grace of an expired roster, seconds: as long as a status list counts. The stewards are warned 60
+/// days ahead of the expiry, so that a roster of this age is one that somebody did not bring along.
+pub const ROSTER_STALE_SECONDS: i64 = LIST_SECONDS;
 
 impl Default for StatusRules {
     fn default() -> Self {
         // As long as issuers say that a list counts.
-        Self { stale_seconds: Some(LIST_SECONDS) }
+        Self { stale_seconds: Some(LIST_SECONDS), roster_stale_seconds: Some(ROSTER_STALE_SECONDS) }
     }
 }
 

@@ -16,10 +16,10 @@ use crate::cbor::{self, CborError, Fields, Value};
 use crate::cose::{CoseError, Sign1, Typ};
 use crate::day::{Day, UnixTime};
 use crate::key::Role;
-use crate::member::Members;
+use crate::member::{Members, Standing};
 use crate::minutes::Minutes;
 use crate::name::{NODE_NAME_BYTES_MAX, NodeName, node_name};
-use crate::roster::{SignedTime, Verdict as KeyVerdict};
+use crate::roster::{Freshness, SignedTime, Verdict as KeyVerdict};
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
 use crate::status::lists::Seen;
 use crate::status::{CLAIM_STATUS, StatusError, StatusLists, StatusRef};
@@ -69,6 +69,9 @@ pub enum Why {
     IssuerSuspended,
     /// Signature and times hold, and the issuer's list has not withdrawn it as of the list's date.
     StatusGood,
+    /// The roster that lists the issuer expired longer ago than this verifier takes, or its key stands
+    /// only in a version that had expired when it came.
+    RosterStale,
     /// The issuer has withdrawn it.
     Revoked,
     /// The issuer says not to rely on it for now.
@@ -106,6 +109,7 @@ impl Why {
             Why::IssuerRemoved => "proof-issuer-removed",
             Why::KeyCompromised => "proof-key-compromised",
             Why::IssuerSuspended => "proof-issuer-suspended",
+            Why::RosterStale => "proof-roster-stale",
             Why::StatusGood => "proof-status-good",
             Why::Revoked => "proof-revoked",
             Why::Suspended => "proof-suspended",
@@ -138,6 +142,7 @@ impl Why {
             | Why::NewerVersion
             | Why::IssuerRemoved
             | Why::IssuerSuspended
+            | Why::RosterStale
             | Why::Suspended
             | Why::Superseded
             | Why::StatusStale
@@ -159,11 +164,14 @@ pub struct Verified {
     pub status: Option<Seen>,
     /// The checkpoint of the issuer's log that includes it, when it has a receipt that holds.
     pub logged: Option<Logged>,
+    /// How much time the roster has left that lists the issuer; none of a bilateral issuer. Expired is said
+    /// with every verdict (DESIGN §4).
+    pub roster: Option<Freshness>,
 }
 
 impl Verified {
     fn no(why: Why) -> Self {
-        Self { why, claims: None, status: None, logged: None }
+        Self { why, claims: None, status: None, logged: None, roster: None }
     }
 
     /// The word.
@@ -233,10 +241,29 @@ pub fn verify_logged(
         KeyVerdict::Compromised { .. } => Why::KeyCompromised,
         KeyVerdict::Suspended { .. } => Why::IssuerSuspended,
         KeyVerdict::Withdrawn { .. } | KeyVerdict::Succeeded { .. } => Why::IssuerRemoved,
+        KeyVerdict::RosterExpired if why == Why::StatusUnknown => Why::RosterStale,
         _ => why,
     };
     let (why, status) = status::apply(&claims, why, lists, rules, now);
-    Verified { why, claims: Some(claims), status, logged }
+    let (why, roster) = judge_roster(trust, &claims, why, rules, now);
+    Verified { why, claims: Some(claims), status, logged, roster }
+}
+
+/// An expired roster degrades: what would be valid stays so for a while, and is then *cannot tell*. What
+/// it knows against a proof it knows for ever, and a bilateral issuer does not stand in it.
+fn judge_roster(
+    trust: &Members,
+    claims: &Claims,
+    why: Why,
+    rules: &StatusRules,
+    now: UnixTime,
+) -> (Why, Option<Freshness>) {
+    let listed = trust.standing(&claims.issuer) == Some(Standing::Roster);
+    let Some(roster) = trust.roster().filter(|_| listed) else { return (why, None) };
+    let over = now.0.saturating_sub(roster.newest().roster().expires.0);
+    let stale = rules.roster_stale_seconds.is_some_and(|most| over > most);
+    let why = if stale && why.verdict() == Verdict::Valid { Why::RosterStale } else { why };
+    (why, Some(roster.freshness(now)))
 }
 
 /// The token in a proof's text; its signature is not checked.
@@ -385,117 +412,4 @@ fn recorder(value: Value) -> Result<(crate::name::NodeName, Option<Minutes>), Cb
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::card::{Card, NodeKind};
-    use crate::division::DivisionCode;
-    use crate::key::{KeyEntry, Signer, SoftSigner};
-    use crate::member::Member;
-    use crate::name::NodeName;
-    use crate::proof::{Amount, issue, issue_with_alg};
-
-    const ISSUED: UnixTime = UnixTime(1_795_000_000);
-
-    fn signer(role: Role) -> SoftSigner {
-        SoftSigner::from_seed(&[role as u8; 32])
-    }
-
-    fn trust() -> Members {
-        let keys = Role::ALL
-            .into_iter()
-            .map(|role| KeyEntry::new(role, signer(role).public(), UnixTime(0), None).unwrap())
-            .collect();
-        let card = Card {
-            name: NodeName::parse("dali").unwrap(),
-            title_zh: "大理".into(),
-            title_en: "Dali".into(),
-            division: DivisionCode(532_900),
-            kind: NodeKind::Prefecture,
-            keys,
-            addresses: vec![],
-            contact: String::new(),
-            made_at: UnixTime(0),
-            trial: false,
-        };
-        let mut trust = Members::default();
-        trust.insert(Member { card: card.sign(&signer(Role::Statement)).unwrap(), removed_at: None });
-        trust
-    }
-
-    fn claims() -> Claims {
-        Claims {
-            issuer: NodeName::parse("dali").unwrap(),
-            subject: [7; 16],
-            issued: ISSUED,
-            expires: UnixTime(ISSUED.0 + 365 * 86_400),
-            full_name: Some("岩温·罕".into()),
-            amount: Amount::AtLeast(Minutes(18_000)),
-            days: Some((Day(20_000), Day(20_700))),
-            epoch: 1,
-            recorders: vec![(NodeName::parse("kunming").unwrap(), None)],
-            number: None,
-            trial: false,
-            status: None,
-        }
-    }
-
-    #[test]
-    fn a_proof_is_valid_as_issued_and_its_text_fits_the_qr_alphabet() {
-        let text = issue(&signer(Role::Proof), &claims()).unwrap();
-        let checked = verify(&text, &trust(), ISSUED);
-        assert_eq!((checked.why, checked.claims), (Why::StatusUnknown, Some(claims())));
-        for alg in [crate::key::ALG_EDDSA, crate::key::ALG_ED25519] {
-            let text = issue_with_alg(&signer(Role::Proof), alg, &claims()).unwrap();
-            assert_eq!(verify(&text, &trust(), ISSUED).verdict(), Verdict::Valid);
-        }
-    }
-
-    #[test]
-    fn every_changed_character_is_noticed() {
-        let text = issue(&signer(Role::Proof), &claims()).unwrap();
-        for at in 0..text.len() {
-            let mut bytes = text.clone().into_bytes();
-            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(bytes).unwrap();
-            assert_ne!(verify(&changed, &trust(), ISSUED).verdict(), Verdict::Valid, "character {at}");
-        }
-    }
-
-    #[test]
-    fn each_doubt_has_its_own_word() {
-        let text = issue(&signer(Role::Proof), &claims()).unwrap();
-        let why = |text: &str, trust: &Members, now| verify(text, trust, now).why;
-        assert_eq!(why(&text, &Members::default(), ISSUED), Why::UnknownIssuer);
-        assert_eq!(why(&text, &trust(), UnixTime(ISSUED.0 + 366 * 86_400)), Why::Expired);
-        assert_eq!(why(&text, &trust(), UnixTime(ISSUED.0 - 3_600)), Why::FromFuture);
-        assert_eq!(why("HC1:ABC", &trust(), ISSUED), Why::NotAProof);
-        // Signed by the statement key: right node, wrong role.
-        let other = issue(&signer(Role::Statement), &claims()).unwrap();
-        assert_eq!(why(&other, &trust(), ISSUED), Why::UnknownKey);
-    }
-
-    #[test]
-    fn a_proof_for_ever_is_judged_and_does_not_overflow() {
-        let for_ever = Claims { expires: UnixTime(i64::MAX), ..claims() };
-        let text = issue(&signer(Role::Proof), &for_ever).unwrap();
-        assert_eq!(verify(&text, &trust(), ISSUED).why, Why::StatusUnknown);
-        let never = Claims { issued: UnixTime(i64::MIN), expires: UnixTime(i64::MIN), ..claims() };
-        let text = issue(&signer(Role::Proof), &never).unwrap();
-        assert_eq!(verify(&text, &trust(), UnixTime(i64::MAX)).why, Why::DateUnproven);
-    }
-
-    #[test]
-    fn a_zlib_packed_proof_is_read_and_a_bomb_is_not() {
-        use std::io::Write as _;
-        let pack = |bytes: &[u8]| {
-            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-            encoder.write_all(bytes).unwrap();
-            format!("{PREFIX}{}", base45::encode(&encoder.finish().unwrap()))
-        };
-        let text = issue(&signer(Role::Proof), &claims()).unwrap();
-        let token = base45::decode(&text[4..]).unwrap();
-        assert_eq!(verify(&pack(&token), &trust(), ISSUED).verdict(), Verdict::Valid);
-        assert_eq!(verify(&pack(&vec![0; 100_000]), &trust(), ISSUED).why, Why::NotAProof);
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{LogPolicy, Roster, RosterError, RosterNode, State, VERSION_MAX};
+use crate::log::policy::POLICY_NAME_BYTES_MAX;
 use crate::name::NodeName;
 
 /// Checks one version by itself.
@@ -31,6 +32,10 @@ pub(super) fn check(roster: &Roster) -> Result<(), RosterError> {
         page(node)?;
         if let Some(policy) = &node.log {
             let bad = |why| RosterError::LogPolicy(node.name().clone(), why);
+            // Else no quorum could be made of it, and whoever judges would have to guess what was meant.
+            if policy.name.is_empty() || policy.name.len() > POLICY_NAME_BYTES_MAX {
+                return Err(RosterError::PolicyName(node.name().clone()));
+            }
             log_policy(roster, node.name(), policy).map_err(bad)?;
         }
         states(roster, node).map_err(|why| RosterError::State(node.name().clone(), why))?;

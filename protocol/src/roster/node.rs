@@ -123,6 +123,25 @@ impl RosterNode {
         self.state_at(at).is_some_and(|entry| entry.state == State::Active)
     }
 
+    /// When it was no active member: before it joined, while suspended, since it left. From the first moment
+    /// to the one at which it was active again.
+    pub fn away(&self) -> Vec<(UnixTime, Option<UnixTime>)> {
+        let mut spans = Vec::new();
+        let mut since = Some(UnixTime(i64::MIN));
+        for entry in &self.states {
+            match (entry.state == State::Active, since) {
+                (true, Some(from)) => {
+                    spans.push((from, Some(entry.from)));
+                    since = None;
+                }
+                (false, None) => since = Some(entry.from),
+                _ => {}
+            }
+        }
+        spans.extend(since.map(|from| (from, None)));
+        spans
+    }
+
     /// The keys of a role that count at `at`: in their window, not compromised by then, of an active
     /// member.
     pub fn good_keys(&self, role: Role, at: UnixTime) -> impl Iterator<Item = &KeyEntry> {

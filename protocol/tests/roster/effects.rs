@@ -14,10 +14,12 @@ use yunling_protocol::minutes::Minutes;
 use yunling_protocol::office::{DecideError, Office};
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{self, Amount, Claims, Verdict as ProofVerdict, Why};
-use yunling_protocol::roster::{Chain, Roster, State, Verdict};
+use yunling_protocol::roster::{Chain, Freshness, Roster, State, Verdict};
 use yunling_protocol::statement::{Body, Statement, StatementError, VoidStatement, statement_common};
 
-use crate::world::{advance, after, card, chain, change_node, name, office_key, set_state, signed};
+use crate::world::{
+    LIFE_DAYS, advance, after, card, chain, change_node, name, office_key, set_state, signed,
+};
 
 const LIFE: Life = Life { generation: 1, mark: [1; 16] };
 
@@ -149,6 +151,48 @@ fn a_proof_is_judged_by_the_roster() {
     assert_eq!((suspended, suspended.verdict()), (Why::IssuerSuspended, ProofVerdict::CannotTell));
     let left = why(&second(|roster| set_state(roster, 2, State::Withdrawn, 10)));
     assert_eq!(left, Why::IssuerRemoved);
+}
+
+#[test]
+fn an_expired_roster_is_said_and_after_a_while_it_vouches_for_nothing() {
+    let claims = |issuer: &str| Claims {
+        issuer: name(issuer),
+        subject: [0; 16],
+        issued: after(1),
+        expires: after(900),
+        full_name: None,
+        amount: Amount::AtLeast(Minutes(60)),
+        days: None,
+        epoch: 1,
+        recorders: vec![],
+        number: None,
+        trial: false,
+        status: None,
+    };
+    let text = proof::issue(&office_key(2, Role::Proof, 0), &claims("office-2")).unwrap();
+    let members = known(&chain());
+    let at = |days: i64| {
+        let checked = proof::verify(&text, &members, after(days));
+        (checked.why, checked.roster)
+    };
+    let expired = |days| Some(Freshness::Expired { days });
+    assert_eq!(at(20), (Why::StatusUnknown, Some(Freshness::Fresh { days: LIFE_DAYS - 20 })));
+    assert_eq!(at(LIFE_DAYS), (Why::StatusUnknown, expired(0)), "said at once");
+    assert_eq!(at(LIFE_DAYS + 30), (Why::StatusUnknown, expired(30)));
+    assert_eq!(at(LIFE_DAYS + 31), (Why::RosterStale, expired(31)));
+    assert_eq!(
+        (Why::RosterStale.code(), Why::RosterStale.verdict()),
+        ("proof-roster-stale", ProofVerdict::CannotTell)
+    );
+    // What it knows against a proof it knows for ever; a forged one stays forged.
+    let stolen = second(compromised(Role::Proof, 15));
+    assert_eq!(proof::verify(&text, &stolen, after(800)).why, Why::KeyCompromised);
+    let forged = proof::issue(&office_key(3, Role::Proof, 0), &claims("office-2")).unwrap();
+    assert_eq!(proof::verify(&forged, &members, after(800)).why, Why::UnknownKey);
+    // Who is known by a card stands in no roster.
+    let bilateral = proof::issue(&office_key(9, Role::Proof, 0), &claims("office-9")).unwrap();
+    let checked = proof::verify(&bilateral, &members, after(800));
+    assert_eq!((checked.why, checked.roster), (Why::StatusUnknown, None));
 }
 
 #[test]

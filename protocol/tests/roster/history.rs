@@ -235,6 +235,13 @@ fn witnesses_are_more_than_half_listed_and_not_the_owner() {
     assert_eq!(policy(&["office-1", "office-2", "office-3"], 2), "roster-log-policy", "the owner");
     assert_eq!(policy(&["office-2", "office-2", "office-3"], 2), "roster-log-policy", "twice");
     assert_eq!(policy(&["office-2", "stranger"], 2), "roster-log-policy");
+    let named = |title: String| {
+        let witnesses = vec![name("office-2")];
+        second(move |r| change_node(r, 1, |node| node.log = Some(LogPolicy { name: title, witnesses, k: 1 })))
+    };
+    assert_eq!(named(String::new()), "roster-policy-name", "no quorum can be made of it");
+    assert_eq!([named("n".repeat(64)), named("n".repeat(65))], ["taken", "roster-policy-name"]);
+    assert_eq!(named("名".repeat(22)), "roster-policy-name", "bytes are counted");
 }
 
 #[test]

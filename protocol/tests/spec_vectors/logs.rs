@@ -327,7 +327,7 @@ pub(crate) fn check_checkpoints(file: &Value) {
         let entry = KeyEntry::new(Role::Witness, hash_of(&w["public"]), time(&w["from"]), until).unwrap();
         let key = WitnessKey::of(&node, &entry).unwrap();
         assert_eq!(key.key.vkey(), string(&w["vkey"]));
-        Witness { node, keys: vec![key] }
+        Witness::new(node, vec![key])
     };
     let witnesses: Vec<Witness> = list(&policy["witnesses"]).iter().map(witness).collect();
     let cosigned = &file["cosignature"];

@@ -20,7 +20,7 @@ pub(crate) const URI: &str = "yunling:s/1";
 pub(crate) const INDEX: u32 = 412_345;
 
 /// Every word with its verdict, as SPEC.md lists them.
-pub(crate) const WORDS: [(&str, &str); 23] = [
+pub(crate) const WORDS: [(&str, &str); 24] = [
     ("proof-status-good", "valid"),
     ("proof-status-unknown", "valid"),
     ("proof-not-a-proof", "invalid"),
@@ -41,6 +41,7 @@ pub(crate) const WORDS: [(&str, &str); 23] = [
     ("proof-suspended", "cannot-tell"),
     ("proof-superseded", "cannot-tell"),
     ("proof-status-stale", "cannot-tell"),
+    ("proof-roster-stale", "cannot-tell"),
     ("proof-receipt-unknown-key", "cannot-tell"),
     ("proof-not-witnessed", "cannot-tell"),
     ("proof-not-logged", "cannot-tell"),
@@ -80,6 +81,8 @@ pub(crate) struct Case<'a> {
     pub(crate) required: bool,
     /// Oldest list taken, seconds.
     pub(crate) stale: Option<i64>,
+    /// Longest time since the expiry of a roster that is taken, seconds.
+    pub(crate) roster_stale: Option<i64>,
     /// Word and date of the list.
     pub(crate) status: Option<(&'a str, i64)>,
     pub(crate) logged: Option<Value>,
@@ -96,6 +99,7 @@ impl<'a> Case<'a> {
             claims: None,
             required: false,
             stale: Some(30 * DAY),
+            roster_stale: Some(30 * DAY),
             status: None,
             logged: None,
         }
@@ -114,6 +118,7 @@ impl<'a> Case<'a> {
         json!({
             "name": self.name, "text": self.text, "now": self.now, "trust": self.trust,
             "receipt_required": self.required, "stale_seconds": self.stale,
+            "roster_stale_seconds": self.roster_stale,
             "expect": {
                 "verdict": verdict, "why": self.why,
                 "claims": self.claims.as_ref().map(claims_json),
@@ -185,7 +190,10 @@ pub(crate) fn check(file: &Value) {
         let quorum = |origin: &Origin| members.quorum(&origin.node).ok().flatten();
         let required = case["receipt_required"].as_bool().unwrap();
         let logs = LogTrust { keys: &keys, quorum: &quorum, required };
-        let rules = StatusRules { stale_seconds: case["stale_seconds"].as_i64() };
+        let rules = StatusRules {
+            stale_seconds: case["stale_seconds"].as_i64(),
+            roster_stale_seconds: case["roster_stale_seconds"].as_i64(),
+        };
         let verified =
             verify_logged(string(&case["text"]), &members, &lists, &rules, &logs, time(&case["now"]));
         assert_eq!(outcome(&verified), case["expect"], "{}", case["name"]);

@@ -12,7 +12,7 @@ use yunling_protocol::roster::{LastCheckpoint, Roster, SignedRoster, State, Stat
 use super::naive;
 use super::proofs::{Case, ISSUED, claims, file, issue, logged_json};
 use super::world::{
-    DAY, ISSUER, START, WITNESSES, card, card_with_window, cards_trust, change_node, first_roster, name,
+    DAY, ISSUER, START, WITNESSES, card, card_with_window, cards_trust, change_node, first_roster, key, name,
     next_roster, roster_trust, sign_roster, signed, signer,
 };
 
@@ -222,6 +222,138 @@ fn by_roster() -> Vec<Case<'static>> {
     ]
 }
 
+/// A roster of 70 days, later and later; what was right is right for 30 days more.
+fn expired() -> Vec<Case<'static>> {
+    let over = START + 70 * DAY + 30 * DAY;
+    let printed =
+        |name, trust, now, why| Case::new(name, issue(&claims()), trust, why).shows(&claims()).at(now);
+    let good = "proof-status-unknown";
+    let stale = "proof-roster-stale";
+    let late = printed("the roster expired 30 days and a second ago", "roster of 70 days", over + 1, stale);
+    vec![
+        printed("the roster expired a week ago", "roster of 70 days", over - 23 * DAY, good),
+        printed("the roster expired 30 days ago", "roster of 70 days", over, good),
+        Case {
+            roster_stale: None,
+            ..printed("a roster of any age", "roster of 70 days", over + 99 * DAY, good)
+        },
+        Case { roster_stale: Some(0), ..printed("no day of grace", "roster of 70 days", over, stale) },
+        late,
+        holds("stale, though witnesses saw it in time", p2(&[two()]), "roster of 70 days", stale, seen())
+            .at(over + 1),
+        printed("by a card alone nothing goes stale", "card", over + 1, good),
+        printed(
+            "a compromise stays known, however old the roster",
+            "compromised, roster of 70 days",
+            over + 1,
+            "proof-key-compromised",
+        ),
+        printed("the key came with an expired version", "key of an expired version", over, stale),
+    ]
+}
+
+fn witness_states() -> Vec<Case<'static>> {
+    let both = || receipt(&[(WITNESSES[0], SEEN), (WITNESSES[1], QUORUM)]);
+    let three = receipt(&[(WITNESSES[0], SEEN), (WITNESSES[1], QUORUM), (WITNESSES[2], QUORUM + 60)]);
+    let at = |case: Case<'static>| case.at(ISSUED + 20 * DAY);
+    vec![
+        at(wrong_by("a witness that was suspended then", p2(&[both()]), "witness suspended then")),
+        at(wrong_by("a witness that had left by then", p2(&[both()]), "witness withdrawn then")),
+        at(wrong_by("a witness that joined later", p2(&[both()]), "witness joined later")),
+        at(wrong_by("a witness whose key was compromised then", p2(&[both()]), "witness compromised then")),
+        holds(
+            "a witness suspended since",
+            p2(&[both()]),
+            "witness suspended after",
+            "proof-status-unknown",
+            seen(),
+        ),
+        holds(
+            "a witness suspended for a time before",
+            p2(&[both()]),
+            "witness back again",
+            "proof-status-unknown",
+            seen(),
+        ),
+        holds(
+            "the two others are enough, and their time counts",
+            p2(&[three]),
+            "witness suspended then",
+            "proof-status-unknown",
+            logged_json(ORIGIN, 9, 3, Some((&[WITNESSES[0], WITNESSES[2]], QUORUM + 60))),
+        ),
+    ]
+}
+
+fn wrong_by(name: &'static str, text: String, trust: &'static str) -> Case<'static> {
+    Case { trust, ..wrong(name, text, "proof-not-witnessed") }
+}
+
+/// Versions 1 and 2 with states of the second witness.
+fn witness(states: &[(State, i64)]) -> Value {
+    changed(|roster| {
+        change_node(roster, WITNESSES[1], |node| {
+            let states = states.iter().map(|(state, from)| (state.clone(), UnixTime(*from)));
+            node.states.extend(states.map(|(state, from)| StateEntry { state, from }));
+        });
+    })
+}
+
+/// The second witness was suspended from day 10 to 20.
+fn back_again() -> Value {
+    let first = sign_roster(&first_roster(), &[1, 2]);
+    let mut second = next_roster(&first, 15);
+    let state = |state, day| StateEntry { state, from: UnixTime(START + day * DAY) };
+    change_node(&mut second, WITNESSES[1], |node| node.states.push(state(State::Suspended, 10)));
+    let second = sign_roster(&second, &[1, 2]);
+    let mut third = next_roster(&second, 16);
+    change_node(&mut third, WITNESSES[1], |node| node.states.push(state(State::Active, 20)));
+    roster_trust(&[first, second, sign_roster(&third, &[1, 2])])
+}
+
+/// The second witness joined a second after its cosignature.
+fn joined_later() -> Value {
+    let mut first = first_roster();
+    change_node(&mut first, WITNESSES[1], |node| node.states[0].from = UnixTime(QUORUM + 1));
+    roster_trust(&[sign_roster(&first, &[1, 2])])
+}
+
+fn witness_compromised() -> Value {
+    changed(|roster| {
+        let public = signer(WITNESSES[1], Role::Witness).public();
+        change_node(roster, WITNESSES[1], |node| node.compromised.push((public, UnixTime(QUORUM))));
+    })
+}
+
+/// Version 1, and perhaps a second one, that expire 70 days after day 0.
+fn short(second: Option<&dyn Fn(&mut Roster)>) -> Value {
+    let until = UnixTime(START + 70 * DAY);
+    let first = sign_roster(&Roster { expires: until, ..first_roster() }, &[1, 2]);
+    let Some(change) = second else { return roster_trust(&[first]) };
+    let mut next = Roster { expires: until, ..next_roster(&first, 67) };
+    change(&mut next);
+    roster_trust(&[first, sign_roster(&next, &[1, 3])])
+}
+
+/// Version 2 brings the issuer's proof key and had expired when it came.
+fn late_key() -> Value {
+    let mut first = first_roster();
+    let mut before = card(ISSUER);
+    for entry in before.keys.iter_mut().filter(|entry| entry.role == Role::Proof) {
+        *entry = key("an older key", Role::Proof, START - 30 * DAY, None);
+    }
+    let mut after = before.clone();
+    after.keys.push(key(ISSUER, Role::Proof, START + 51 * DAY, None));
+    change_node(&mut first, ISSUER, |node| node.card = signed(&before).into());
+    let first = sign_roster(&first, &[1, 2]);
+    let until = UnixTime(START + 70 * DAY);
+    let mut next = Roster { expires: until, ..next_roster(&first, 50) };
+    change_node(&mut next, ISSUER, |node| node.card = signed(&after).into());
+    let mut trust = roster_trust(&[first, sign_roster(&next, &[1, 3])]);
+    trust["roster"]["versions"][1]["adopted_at"] = until.0.into();
+    trust
+}
+
 /// Versions 1 and 2; version 2 is issued ten days after the proof.
 fn changed(change: impl FnOnce(&mut Roster)) -> Value {
     let first = sign_roster(&first_roster(), &[1, 2]);
@@ -273,7 +405,23 @@ pub(crate) fn make() -> Value {
         ("suspended", state(State::Suspended)),
         ("withdrawn", state(State::Withdrawn)),
         ("succeeded", state(by)),
+        ("roster of 70 days", short(None)),
+        (
+            "compromised, roster of 70 days",
+            short(Some(&|roster| {
+                let public = signer(ISSUER, Role::Proof).public();
+                change_node(roster, ISSUER, |node| node.compromised.push((public, UnixTime(QUORUM))));
+            })),
+        ),
+        ("key of an expired version", late_key()),
+        ("witness suspended then", witness(&[(State::Suspended, QUORUM)])),
+        ("witness suspended after", witness(&[(State::Suspended, QUORUM + 1)])),
+        ("witness withdrawn then", witness(&[(State::Withdrawn, ISSUED - DAY)])),
+        ("witness back again", back_again()),
+        ("witness joined later", joined_later()),
+        ("witness compromised then", witness_compromised()),
     ];
-    let cases: Vec<Case<'_>> = [valid(), wrong_receipts(), by_roster()].into_iter().flatten().collect();
+    let cases: Vec<Case<'_>> =
+        [valid(), wrong_receipts(), by_roster(), expired(), witness_states()].into_iter().flatten().collect();
     file("Proofs with receipts, and judged by rosters (SPEC 9, 11, 12).", trusts, &cases)
 }

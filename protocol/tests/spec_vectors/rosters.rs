@@ -122,11 +122,13 @@ fn unread() -> Vec<Json> {
     let shared = map([(1, cbor::text("x")), (2, cbor::bytes(signer(ISSUER, Role::Log).public()))]);
     let states = |kind: i64| Value::Array(vec![map([(1, cbor::int(kind)), (2, cbor::int(START))])]);
     let witnesses = |names: &[&str]| Value::Array(names.iter().map(|n| cbor::text(*n)).collect());
-    let policy = |k: i64, names: &[&str]| {
+    let named = |name: &str, k: i64, names: &[&str]| {
         forged_node(|m| {
-            _ = m.insert(cbor::int(3), map([(1, cbor::text("p")), (2, cbor::int(k)), (3, witnesses(names))]));
+            _ = m
+                .insert(cbor::int(3), map([(1, cbor::text(name)), (2, cbor::int(k)), (3, witnesses(names))]));
         })
     };
+    let policy = |k: i64, names: &[&str]| named("p", k, names);
     vec![
         case("another typ", &forged("yunling/card", |_| {}), "roster-encoding"),
         case("an unknown label", &put(10, cbor::int(1)), "roster-encoding"),
@@ -169,6 +171,12 @@ fn unread() -> Vec<Json> {
         case("half of the witnesses", &policy(1, &WITNESSES[..2]), "roster-log-policy"),
         case("the owner as witness", &policy(2, &[ISSUER, WITNESSES[0]]), "roster-log-policy"),
         case("an unlisted witness", &policy(1, &["spec.example/w9"]), "roster-log-policy"),
+        case("a policy without a name", &named("", 2, &WITNESSES), "roster-policy-name"),
+        case(
+            "a policy with a name of 65 bytes",
+            &named(&"n".repeat(65), 2, &WITNESSES),
+            "roster-policy-name",
+        ),
         case(
             "suspended from the beginning",
             &forged_node(|m| _ = m.insert(cbor::int(4), states(2))),

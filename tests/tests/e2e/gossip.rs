@@ -59,8 +59,7 @@ fn hours_away_get_their_place_in_the_issuers_log_and_checkpoints_reach_other_wit
     let mut lijiang = Office::open(folder, "lijiang", "530700");
     let all = [&kunming, &dali, &yuxi, &lijiang];
     let stewards = Stewards::make(&kunming, folder);
-    let (one, fingerprint) =
-        first_with(&stewards, &all, "30", &["--log", "dali=2:kunming,yuxi,lijiang"]);
+    let (one, fingerprint) = first_with(&stewards, &all, "30", &["--log", "dali=2:kunming,yuxi,lijiang"]);
     for office in all {
         office.ok(&["roster", "publish", shown(&one), "--fingerprint", &fingerprint]);
     }
@@ -94,6 +93,18 @@ fn hours_away_get_their_place_in_the_issuers_log_and_checkpoints_reach_other_wit
         (counter(&kunming, "checkpoints_passed") > 0).then_some(())
     });
     assert!(counter(&lijiang, "checkpoints_heard") > 0);
+
+    // Dali's key is in other hands from now on. What the witnesses saw before stands, also at a new custodian
+    // that is asked to take the record: the old one shows it the place.
+    let two = folder.join("roster-2");
+    std::thread::sleep(Duration::from_secs(2));
+    let stolen = ["roster", "propose", shown(&one), "--compromised", "dali=statement", "--out", shown(&two)];
+    kunming.ok(&stolen);
+    stewards.sign(&kunming, &two, [1, 2]);
+    kunming.ok(&["roster", "publish", shown(&two)]);
+    until("yuxi pulls version 2", || (yuxi.ok(&["status"])["roster"]["version"] == 2).then_some(()));
+    kunming.move_to(&id_number(1), &yuxi);
+    yuxi.wait_minutes(&dossier, 180);
 }
 
 #[test]
@@ -161,7 +172,8 @@ fn evidence_that_one_office_was_brought_goes_round() {
     fs::copy(kunming.home.join("log/1/checkpoint"), &seen).expect("copy");
     rewritten(&kunming, &forged);
     let trust = card(&kunming, folder);
-    let audit = ["audit", shown(&forged), "--trust", &trust, "--seen", shown(&seen), "--evidence", shown(&evidence)];
+    let audit =
+        ["audit", shown(&forged), "--trust", &trust, "--seen", shown(&seen), "--evidence", shown(&evidence)];
     assert_eq!(dali.json(&audit).0, 1);
     dali.ok(&["evidence", "import", shown(&evidence)]);
     let told = until("yuxi pulls what dali announced", || {

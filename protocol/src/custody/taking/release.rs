@@ -1,7 +1,7 @@
 //! The release at the new custodian: what it must carry, the promotion of the staged copy, and what a
 //! release does that comes again, late, or to a node that forgot its transfer.
 
-use super::{EXTRA_FROM, rows, staged, verify_copied};
+use super::{EXTRA_FROM, check_proven, rows, staged, verify_copied};
 use crate::custody::giving::clear_outbox;
 use crate::custody::record::Loaded;
 use crate::custody::{Action, Input, Side, Stage, TRANSFER_SECONDS_MAX, Transfer, step};
@@ -23,7 +23,10 @@ pub fn release_fits(office: &Office<'_>, t: &Transfer, message: &Message) -> Res
     let Content::Release { seal, key, inclusion, .. } = &message.content else {
         return Err("message-unexpected");
     };
-    let seal = verify_copied(office.members, seal, office.trial, office.now)?;
+    let seal = Statement::parse(seal).map_err(|e| e.code())?;
+    let proven =
+        inclusion.as_deref().and_then(|proof| office.members.signed_time(&seal, None, proof, office.now));
+    check_proven(office.members, &seal, proven, office.trial, office.now)?;
     let Body::Seal(body) = &seal.body else { return Err("seal-mismatch") };
     let right = message.from == t.peer
         && seal.common.issuer == t.peer

@@ -18,7 +18,7 @@ fn witness(node: &str, seeds: &[u8]) -> Witness {
         let entry = KeyEntry::new(Role::Witness, signer(*seed).public(), UnixTime(100), Some(UnixTime(900)));
         WitnessKey::of(&name(node), &entry.unwrap()).unwrap()
     };
-    Witness { node: name(node), keys: seeds.iter().map(key).collect() }
+    Witness::new(name(node), seeds.iter().map(key).collect())
 }
 
 fn three() -> Quorum {
