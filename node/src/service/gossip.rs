@@ -365,3 +365,6 @@ impl Node {
         Ok(due)
     }
 }
+
+#[cfg(test)]
+mod tests;
