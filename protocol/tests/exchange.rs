@@ -37,5 +37,7 @@ mod samples;
 mod sums;
 #[path = "exchange/wire.rs"]
 mod wire;
+#[path = "exchange/witnessed.rs"]
+mod witnessed;
 #[path = "exchange/world.rs"]
 mod world;

@@ -42,7 +42,7 @@ fn before_seal() -> (World, DossierId, TransferId, Seal, DossierKey) {
     (world, id, transfer, seal, key)
 }
 
-fn secret(world: &World, at: usize, id: DossierId) -> Secrets {
+pub(crate) fn secret(world: &World, at: usize, id: DossierId) -> Secrets {
     let key = yunling_protocol::office::secrets_key(id);
     let stored = world.desks[at].get(key.table, &key.key).unwrap().unwrap();
     PlainVault.open(id, &stored).unwrap()
@@ -62,7 +62,7 @@ fn release(
     message(world, KUNMING, DALI, id, message_epoch, transfer, content)
 }
 
-fn message(
+pub(crate) fn message(
     world: &World,
     from: usize,
     to: usize,
