@@ -421,17 +421,23 @@ fn proves(
         else {
             return false;
         };
-        let Body::Seal(body) = &seal.body else { return false };
+        // Who held the dossier until this link, and who holds it from it on. That the roster names the
+        // signer of a takeover was checked with its signature.
+        let (ended, before, after) = match &seal.body {
+            Body::Seal(body) => (body.epoch, &seal.common.issuer, &body.next),
+            Body::Takeover(body) => (body.epoch, &body.from, &seal.common.issuer),
+            _ => return false,
+        };
         let right = seal.common.dossier == dossier
-            && body.epoch == epoch as u64
-            && holder.as_ref().is_none_or(|h| *h == seal.common.issuer);
+            && ended == epoch as u64
+            && holder.as_ref().is_none_or(|h| h == before);
         if !right {
             return false;
         }
-        holder = Some(body.next.clone());
         if epoch + 1 == seals.len() {
-            return seal.common.issuer == *from && body.next == *next;
+            return before == from && after == next;
         }
+        holder = Some(after.clone());
     }
     false
 }

@@ -5,6 +5,7 @@
 //! messages come out. The node and the simulator run the same functions.
 
 pub mod base45;
+pub mod bundle;
 pub mod card;
 pub mod cbor;
 pub mod citizen_id;
