@@ -392,6 +392,26 @@ pub fn answered(
     }
 }
 
+/// Sends a delivery that waits for a node that is gone to the one that the roster names as its successor;
+/// none when it names none that is a member now.
+pub fn follow_successor(
+    office: &Office<'_>,
+    gone: &NodeName,
+    statement: &[u8],
+) -> Result<Option<Batch>, DecideError> {
+    let statement = Statement::parse(statement).map_err(|e| DecideError::Rule(e.code()))?;
+    let by = office.members.succession(gone, office.now).map(|(by, _)| by.clone());
+    let me = |by: &NodeName| by == office.me && office.closed().is_none();
+    let Some(by) = by.filter(|by| me(by) || office.members.admits(by, office.now)) else { return Ok(None) };
+    let dossier = statement.common.dossier;
+    let mut batch = Batch::default();
+    batch.put.push(Put::Delete(office::outbox_key(gone, OutboxKind::Delivery, &statement.id.0)));
+    let content = Content::Deliver { statement: statement.bytes().to_vec() };
+    office.post(&mut batch, &by, dossier, 0, TransferId([0; 16]), content)?;
+    ledger::set(&mut batch, custodian_key(dossier), by.as_str().as_bytes().to_vec());
+    Ok(Some(batch))
+}
+
 /// Whether a void or correction is held for a service that a custodian refused for good: it would
 /// wait for its target for ever.
 fn changes_nothing(read: &(impl Read + ?Sized), statement: &Statement) -> Result<bool, DecideError> {

@@ -110,11 +110,7 @@ impl Members {
 
     /// Who acts for a member that is gone, and up to where its log counts; none unless the roster says so
     /// of `at`.
-    pub fn succession(
-        &self,
-        gone: &NodeName,
-        at: UnixTime,
-    ) -> Option<(&NodeName, Option<&LastCheckpoint>)> {
+    pub fn succession(&self, gone: &NodeName, at: UnixTime) -> Option<(&NodeName, Option<&LastCheckpoint>)> {
         match &self.listed(gone)?.node(gone)?.state_at(at)?.state {
             State::Succeeded { by, checkpoint } => Some((by, checkpoint.as_ref())),
             _ => None,

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use yunling_protocol::cbor::{self, Value as Cbor};
+use yunling_protocol::bundle::{Bundle, Own};
 use yunling_protocol::custody::record::live;
+use yunling_protocol::custody::takeover::act::vouch;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::dossier::{Custody, Dossier, Totals};
 use yunling_protocol::id::DossierId;
@@ -65,6 +66,17 @@ const REASON_BYTES_MAX: usize = yunling_protocol::statement::attestation::SHORT_
 pub struct VolunteerRequest {
     /// Dossier id, identity number or name.
     pub volunteer: String,
+}
+
+/// A dossier to export.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    /// Dossier id, identity number or name.
+    pub volunteer: String,
+    /// As the volunteer's own bundle, with the dossier key.
+    #[serde(default)]
+    pub own: bool,
 }
 
 impl Node {
@@ -298,12 +310,13 @@ impl Node {
             "by_recorder": text_map(totals.by_recorder.iter().map(|(n, m)| (n.clone(), *m)).collect()),
             "stars_due": totals.stars_due, "stars_awarded": totals.stars_awarded,
             "star_review": totals.star_review, "balance_minutes": totals.balance.0,
-            "cannot_tell": dossier.unknown_critical(), "statements": statements,
+            "cannot_tell": dossier.unknown_critical(), "rebuilt": dossier.rebuilt(), "statements": statements,
         }))
     }
 
-    /// The dossier as one file: its statements in chain order. Holds no profile and no key.
-    pub fn export_dossier(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
+    /// The dossier as one file: its statements in chain order, no profile. The volunteer's own also holds
+    /// the key and this custodian's signature over the head.
+    pub fn export_dossier(&self, request: &ExportRequest) -> Result<Value, Refusal> {
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
         let mut items = Vec::new();
@@ -312,20 +325,23 @@ impl Node {
             if part.is_empty() {
                 return Err(Refusal::new("store-damaged").with("cause", format!("chain of {id}")));
             }
-            items.extend(part.into_iter().map(Cbor::Bytes));
+            items.extend(part);
         }
         let count = items.len();
-        let bundle = Cbor::Array(vec![
-            cbor::text("yunling/bundle"),
-            cbor::int(1),
-            cbor::bytes(id.0),
-            cbor::bytes(dossier.head().0),
-            Cbor::Array(items),
-        ]);
+        let own = if request.own { Some(self.vouch(id, &dossier, items.last())?) } else { None };
+        let bundle = Bundle { dossier: id, head: dossier.head(), statements: items, own };
         Ok(json!({
-            "bundle": data_encoding::BASE64URL_NOPAD.encode(&cbor::encode(&bundle)),
+            "bundle": data_encoding::BASE64URL_NOPAD.encode(&bundle.encode()), "own": request.own,
             "statements": count, "minutes": dossier.totals(self.profile()).counted.0,
         }))
+    }
+
+    fn vouch(&self, id: DossierId, dossier: &Dossier, last: Option<&Vec<u8>>) -> Result<Own, Refusal> {
+        let last = last.ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", id))?;
+        let last = Statement::parse(last).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        let mut fresh = fresh();
+        let own = self.act(|o| vouch(o, self, self.vault(), &mut fresh, dossier, &last));
+        own.map_err(|e| self.about_dossier(e, id))
     }
 
     /// A volunteer with personal data, for the clerk.

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use yunling_protocol::bundle::{Bundle, Own};
 use yunling_protocol::card::{Card, NodeKind, SignedCard};
 use yunling_protocol::courier::{Cover, Item};
 use yunling_protocol::day::{Day, UnixTime};
 use yunling_protocol::division::DivisionCode;
+use yunling_protocol::dossier::{empty_head, next_head};
 use yunling_protocol::id::{ChainHead, DossierId, DossierKey, ItemId, Salt, StatementId, TransferId};
 use yunling_protocol::key::{KeyEntry, Role, Signer as _, SoftSigner};
 use yunling_protocol::member::{Member, Members};
@@ -22,8 +24,6 @@ use yunling_protocol::roster::key_change::KeyChange;
 use yunling_protocol::roster::{
     LastCheckpoint, LogPolicy, Roster, RosterNode, SignedRoster, State, StateEntry, Steward,
 };
-use yunling_protocol::bundle::{Bundle, Own};
-use yunling_protocol::dossier::{empty_head, next_head};
 use yunling_protocol::statement::id_of;
 use yunling_protocol::statement::{
     Activity, Attestation, Authorisation, Award, Body, Code, Common, Consent, ConsentGiver, Correction,

@@ -3,17 +3,19 @@
 use super::chain::{Assembled, build};
 use super::pending::{self, Loaded, Pending, Stage};
 use super::{NOTICE_SECONDS, Searched, ended_custody};
+use crate::bundle::Own;
 use crate::custody::record::staged_key;
 use crate::custody::taking::{self, EXTRA_FROM, verify_copied};
 use crate::day::UnixTime;
-use crate::dossier::Dossier;
+use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{DossierId, TransferId};
 use crate::ledger::{self, Appender, Books};
+use crate::log::{Entry, rows};
 use crate::message::Content;
 use crate::name::NodeName;
 use crate::office::{self, DecideError, Office, Secrets, Vault};
-use crate::statement::{Body, Statement, Takeover};
+use crate::statement::{Body, Outcome, Receipt, Statement, Takeover};
 use crate::store::{Batch, Expect, Put};
 
 /// Statements kept beside a chain: receipts and what they are for, of a year of busy issuers.
@@ -288,4 +290,48 @@ pub fn cancel(office: &Office<'_>, books: &dyn Books, id: DossierId) -> Result<B
     loaded.pending.stage = Stage::Cancelled;
     loaded.save(&mut batch);
     Ok(batch)
+}
+
+/// What makes a bundle the volunteer's own: the dossier key, and this custodian's signature over epoch,
+/// length and head (a receipt for the last statement, which is logged like every other). Also a node that
+/// was succeeded hands its data over so. Errors: `fenced`, `dossier-unknown`, `dossier-moved`,
+/// `secrets-missing`.
+pub fn vouch(
+    office: &Office<'_>,
+    books: &dyn Books,
+    vault: &dyn Vault,
+    fresh: &mut Fresh,
+    dossier: &Dossier,
+    last: &Statement,
+) -> Result<(Batch, Own), DecideError> {
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
+    if *dossier.custody() != Custody::Open(office.me.clone()) {
+        return Err(DecideError::Rule("dossier-moved"));
+    }
+    let id = dossier.id();
+    let head = ledger::head_record(books, id)?.filter(|record| record.head == dossier.head());
+    let head = head.ok_or(DecideError::Rule("dossier-unknown"))?;
+    let key = office::secrets_key(id);
+    let stored = books.get(key.table, &key.key)?;
+    let secrets = stored.and_then(|stored| vault.open(id, &stored));
+    let secrets = secrets.ok_or(DecideError::Rule("secrets-missing"))?;
+    let receipt = office.state(
+        fresh,
+        id,
+        &Body::Receipt(Receipt {
+            target: last.id,
+            outcome: Outcome::Accepted,
+            reason: None,
+            sequence: dossier.sequence_of(last.id),
+            state: Some((dossier.epoch(), dossier.length(), dossier.head())),
+        }),
+    )?;
+    let mut batch = Batch::default();
+    batch.expect.push(Expect::Equals(ledger::head_key(id), head.encode()));
+    if let Ok(entry) = Entry::of_statement(&receipt, None) {
+        rows::wait(&mut batch, &entry);
+    }
+    Ok((batch, Own { key: secrets.key, receipt: receipt.bytes().to_vec() }))
 }

@@ -128,7 +128,8 @@ pub(super) fn build(
         }
     }
     let offered = LoadedTransfer::current(books, id)?.map(|l| l.transfer);
-    let offered = offered.filter(|t| t.side == Side::Taking && t.peer == *old && t.epoch == work.dossier.epoch());
+    let offered =
+        offered.filter(|t| t.side == Side::Taking && t.peer == *old && t.epoch == work.dossier.epoch());
     let mut need = offered.map_or(0, |t| t.count);
     let points = points(&known, old);
     work.extend(&known, &points);

@@ -184,7 +184,11 @@ pub fn rows(
     let (mut chain, mut beside) = (Vec::new(), Vec::new());
     let first = staged_key(id, EXTRA_FROM).key;
     scan_all::<LedgerError>(read, Table::Staged, id.as_bytes(), |key, bytes| {
-        if key < first { chain.push(bytes) } else { beside.push(bytes) }
+        if key < first {
+            chain.push(bytes)
+        } else {
+            beside.push(bytes)
+        }
         Ok(())
     })?;
     Ok((chain, beside))
