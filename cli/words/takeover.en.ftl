@@ -55,3 +55,6 @@ error-takeover-too-many = Too many statements lie beside this dossier: stopped. 
 error-takeover-mismatch = The takeover does not match the dossier ({ $what }): refused. Check epoch, head, count and notice
     .bare = The takeover does not match the dossier (epoch, head, count or notice): refused. Check where it came from
 error-objection-unproven = What the member answered does not verify or was known; it is asked again automatically
+
+head-suspended = Of these by a suspended issuer
+word-statement-disputed = in dispute (issuer suspended)

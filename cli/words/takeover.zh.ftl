@@ -55,3 +55,6 @@ error-takeover-too-many = 与这份档案有关的旁证过多，已停止。请
 error-takeover-mismatch = 承接声明与档案不符（{ $what }），已拒绝。请核对轮次、链头、条数和公告期
     .bare = 承接声明与档案不符（轮次、链头、条数或公告期），已拒绝。请核对来源
 error-objection-unproven = 对方答复的声明无法验证或已经知道，会自动再问
+
+head-suspended = 其中记录方暂停
+word-statement-disputed = 有争议（记录方已暂停）

@@ -22,7 +22,7 @@ pub mod totals;
 
 use entry::Fact;
 pub use entry::{Entry, Hour};
-pub use totals::Totals;
+pub use totals::{Disputes, Totals};
 
 /// Most minutes of one attestation, a year of them: beyond any record, and every sum stays in u64.
 pub const HOUR_MINUTES_MAX: Minutes = Minutes(60 * 24 * 366);
@@ -472,17 +472,6 @@ impl Dossier {
             self.star_peak = self.star_peak.max(self.totals(profile).stars_due);
             self.grown = false;
         }
-    }
-
-    /// Sums under `profile`.
-    pub fn totals(&self, profile: &Profile) -> Totals {
-        totals::of(self, profile, u64::MAX)
-    }
-
-    /// Sums over what stood in the chain when it had `length` statements, as it is known today: with
-    /// the corrections and voids that came since, without the hours that came since.
-    pub fn totals_within(&self, profile: &Profile, length: u64) -> Totals {
-        totals::of(self, profile, length)
     }
 }
 

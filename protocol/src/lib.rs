@@ -14,6 +14,7 @@ pub mod courier;
 pub mod custody;
 pub mod day;
 pub mod delivery;
+pub mod dispute;
 pub mod division;
 pub mod dossier;
 pub mod fresh;

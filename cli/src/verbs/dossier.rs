@@ -80,6 +80,7 @@ fn sums(out: &Output, answer: &Value) {
         ("counted", hours(out, number(answer, "counted_minutes"))),
         ("stated", some("stated_minutes")),
         ("disputed", some("disputed_minutes")),
+        ("suspended", some("suspended_minutes")),
         ("voided", some("voided_minutes")),
         ("repeated", some("repeated_minutes")),
         ("attestations", text(answer, "attestations")),

@@ -202,6 +202,10 @@ impl Node {
         let (epoch, length) = (taken.dossier.epoch(), taken.dossier.length());
         self.remember(taken.dossier);
         tracing::info!(dossier = %id, epoch, "dossier taken over");
+        if let Err(refusal) = self.erase_takeovers() {
+            // Tried again with the next round.
+            tracing::warn!(code = refusal.code, "staged statements stay");
+        }
         self.wake.notify_one();
         Ok(json!({
             "dossier": id.to_string(), "epoch": epoch, "length": length, "minutes": minutes.0,
@@ -214,6 +218,7 @@ impl Node {
         let id = dossier_id(&request.dossier)?;
         self.act(|office| Ok((act::cancel(office, self, id)?, ())))
             .map_err(|e: Refusal| e.about("dossier", id))?;
+        self.erase_takeovers()?;
         Ok(json!({ "dossier": id.to_string() }))
     }
 

@@ -36,7 +36,7 @@ impl Stewards {
     }
 
     /// Signs with two stewards; the first alone is not enough.
-    fn sign(&self, office: &Office, file: &Path, by: [u8; 2]) -> Value {
+    pub(super) fn sign(&self, office: &Office, file: &Path, by: [u8; 2]) -> Value {
         let one = office.ok(&["roster", "sign", shown(file), "--key", shown(&self.key(by[0]))]);
         assert_eq!(one["complete"], false, "{one}");
         let (exit, refused) = office.json(&["roster", "verify", shown(file)]);
