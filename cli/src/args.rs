@@ -65,6 +65,9 @@ pub(crate) enum Verb {
     /// Moves of dossiers between offices.
     #[command(subcommand, arg_required_else_help = true)]
     Transfer(verbs::transfer::Verb),
+    /// Dossiers of an office that is gone.
+    #[command(subcommand, arg_required_else_help = true)]
+    Takeover(verbs::takeover::Verb),
     /// Away records that wait for a person.
     #[command(subcommand, arg_required_else_help = true)]
     Delivery(verbs::delivery::Verb),

@@ -20,6 +20,7 @@ pub(crate) mod restore;
 pub(crate) mod roster;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod takeover;
 pub(crate) mod transfer;
 pub(crate) mod trust_pack;
 pub(crate) mod verify;
@@ -93,6 +94,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Correct(args) => correct::run(args, context).await,
         Verb::Dossier(verb) => dossier::run(verb, context).await,
         Verb::Transfer(verb) => transfer::run(verb, context).await,
+        Verb::Takeover(verb) => takeover::run(verb, context).await,
         Verb::Delivery(verb) => delivery::run(verb, context).await,
         Verb::Courier(verb) => courier::run(verb, context).await,
         Verb::Recovery(verb) => recovery::run(verb, context).await,

@@ -7,7 +7,7 @@ use fluent_bundle::resolver::errors::ReferenceKind;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentError, FluentResource};
 use unic_langid::LanguageIdentifier;
 
-const ZH: [&str; 7] = [
+const ZH: [&str; 8] = [
     include_str!("../words/zh.ftl"),
     include_str!("../words/errors.zh.ftl"),
     include_str!("../words/courier.zh.ftl"),
@@ -15,8 +15,9 @@ const ZH: [&str; 7] = [
     include_str!("../words/roster.zh.ftl"),
     include_str!("../words/demo.zh.ftl"),
     include_str!("../words/proofs.zh.ftl"),
+    include_str!("../words/takeover.zh.ftl"),
 ];
-const EN: [&str; 7] = [
+const EN: [&str; 8] = [
     include_str!("../words/en.ftl"),
     include_str!("../words/errors.en.ftl"),
     include_str!("../words/courier.en.ftl"),
@@ -24,6 +25,7 @@ const EN: [&str; 7] = [
     include_str!("../words/roster.en.ftl"),
     include_str!("../words/demo.en.ftl"),
     include_str!("../words/proofs.en.ftl"),
+    include_str!("../words/takeover.en.ftl"),
 ];
 
 /// Fields of refusals whose values are words of a closed list (`word-<list>-<value>`).

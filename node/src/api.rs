@@ -24,6 +24,7 @@ use yunling_protocol::roster::CHAIN_BYTES_MAX;
 use crate::person::Person;
 use crate::service::courier;
 use crate::service::refusal::shown;
+use crate::service::takeover;
 use crate::service::transfers::{Step, node_name, view};
 use crate::service::trust_pack;
 use crate::service::volunteers::{CONSENT_BASIS, LIST_MAX, consent_to_record};
@@ -266,6 +267,15 @@ fn transfer_routes() -> Router<Arc<Node>> {
         .route("/api/v1/transfer/resume", act!(|n, r| n.step_transfer(&r, Step::Resume)))
 }
 
+fn takeover_routes() -> Router<Arc<Node>> {
+    let bundles = DefaultBodyLimit::max(takeover::BODY_BYTES_MAX);
+    Router::new()
+        .route("/api/v1/takeover/announce", act!(|n, r| n.announce_takeover(&r)).layer(bundles))
+        .route("/api/v1/takeover/list", act!(|n, _: Value| n.takeovers()))
+        .route("/api/v1/takeover/complete", act!(|n, r| n.complete_takeover(&r)))
+        .route("/api/v1/takeover/cancel", act!(|n, r| n.cancel_takeover(&r)))
+}
+
 fn routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/api/v1/status", act!(|n, _: Value| n.status()))
@@ -305,6 +315,7 @@ fn routes() -> Router<Arc<Node>> {
         .merge(courier_routes())
         .merge(roster_routes())
         .merge(transfer_routes())
+        .merge(takeover_routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 

@@ -88,7 +88,7 @@ pub fn audit(
     }
     let watched: BTreeMap<[u8; 32], StatementId> = held.ids.iter().map(|id| (void_mark(*id), *id)).collect();
     let (mut found, mut untold) = (BTreeSet::new(), Vec::new());
-    let mut replay = Replay { folder, size: newest.size, at: 0 };
+    let mut replay = Replay::new(folder, newest.size);
     while let Some(entries) = replay.next()? {
         for bytes in entries {
             let step = audit.entry(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
@@ -112,14 +112,20 @@ pub fn audit(
 }
 
 /// The entries of a folder, a bundle at a time.
-struct Replay<'a> {
+pub(crate) struct Replay<'a> {
     folder: &'a Folder,
     size: u64,
     at: u64,
 }
 
-impl Replay<'_> {
-    fn next(&mut self) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
+impl<'a> Replay<'a> {
+    /// From the first entry up to `size`.
+    pub(crate) fn new(folder: &'a Folder, size: u64) -> Self {
+        Self { folder, size, at: 0 }
+    }
+
+    /// The entries of the next bundle.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
         let Some((bundle, _)) = Tile::bundle_of(self.at, self.size) else { return Ok(None) };
         let lacks = || Refusal::new("audit-incomplete").with("path", bundle.to_string());
         let bytes = self.folder.tile(bundle)?.ok_or_else(lacks)?;

@@ -29,6 +29,7 @@ mod refill;
 pub mod refusal;
 pub mod roster;
 pub mod status;
+pub mod takeover;
 pub mod transfers;
 pub mod trust_pack;
 pub mod volunteers;

@@ -9,6 +9,7 @@ pub mod authorisation;
 pub mod giving;
 pub mod leftovers;
 pub mod record;
+pub mod takeover;
 pub mod taking;
 mod transfer;
 

@@ -392,6 +392,26 @@ pub fn answered(
     }
 }
 
+/// Sends a delivery that waits for a node that is gone to the one that the roster names as its successor;
+/// none when it names none that is a member now.
+pub fn follow_successor(
+    office: &Office<'_>,
+    gone: &NodeName,
+    statement: &[u8],
+) -> Result<Option<Batch>, DecideError> {
+    let statement = Statement::parse(statement).map_err(|e| DecideError::Rule(e.code()))?;
+    let by = office.members.succession(gone, office.now).map(|(by, _)| by.clone());
+    let me = |by: &NodeName| by == office.me && office.closed().is_none();
+    let Some(by) = by.filter(|by| me(by) || office.members.admits(by, office.now)) else { return Ok(None) };
+    let dossier = statement.common.dossier;
+    let mut batch = Batch::default();
+    batch.put.push(Put::Delete(office::outbox_key(gone, OutboxKind::Delivery, &statement.id.0)));
+    let content = Content::Deliver { statement: statement.bytes().to_vec() };
+    office.post(&mut batch, &by, dossier, 0, TransferId([0; 16]), content)?;
+    ledger::set(&mut batch, custodian_key(dossier), by.as_str().as_bytes().to_vec());
+    Ok(Some(batch))
+}
+
 /// Whether a void or correction is held for a service that a custodian refused for good: it would
 /// wait for its target for ever.
 fn changes_nothing(read: &(impl Read + ?Sized), statement: &Statement) -> Result<bool, DecideError> {
@@ -421,17 +441,23 @@ fn proves(
         else {
             return false;
         };
-        let Body::Seal(body) = &seal.body else { return false };
+        // Who held the dossier until this link, and who holds it from it on. That the roster names the
+        // signer of a takeover was checked with its signature.
+        let (ended, before, after) = match &seal.body {
+            Body::Seal(body) => (body.epoch, &seal.common.issuer, &body.next),
+            Body::Takeover(body) => (body.epoch, &body.from, &seal.common.issuer),
+            _ => return false,
+        };
         let right = seal.common.dossier == dossier
-            && body.epoch == epoch as u64
-            && holder.as_ref().is_none_or(|h| *h == seal.common.issuer);
+            && ended == epoch as u64
+            && holder.as_ref().is_none_or(|h| h == before);
         if !right {
             return false;
         }
-        holder = Some(body.next.clone());
         if epoch + 1 == seals.len() {
-            return seal.common.issuer == *from && body.next == *next;
+            return before == from && after == next;
         }
+        holder = Some(after.clone());
     }
     false
 }

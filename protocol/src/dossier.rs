@@ -8,20 +8,21 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::custody::takeover::NOTICE_SECONDS;
 use crate::day::UnixTime;
 use crate::id::{ChainHead, DossierId, ItemId, StatementId};
 use crate::minutes::Minutes;
 use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::profile::Profile;
-use crate::statement::{Body, Statement};
+use crate::statement::{Body, Statement, Takeover};
 
 mod entry;
 pub mod totals;
 
 use entry::Fact;
 pub use entry::{Entry, Hour};
-pub use totals::Totals;
+pub use totals::{Disputes, Totals};
 
 /// Most minutes of one attestation, a year of them: beyond any record, and every sum stays in u64.
 pub const HOUR_MINUTES_MAX: Minutes = Minutes(60 * 24 * 366);
@@ -76,6 +77,9 @@ pub enum FoldError {
     /// A received statement without a matching seal.
     #[error("a received statement must follow its own seal")]
     NotReceivable,
+    /// A takeover of another chain, or made before its notice ended.
+    #[error("the takeover does not match the dossier: {0}")]
+    TakeoverMismatch(&'static str),
     /// A receipt lies beside, never in the chain.
     #[error("a receipt is never part of a chain")]
     Beside,
@@ -98,6 +102,7 @@ impl FoldError {
             Self::SealMismatch(_) => "seal-mismatch",
             Self::Sealed(_) => "dossier-sealed",
             Self::NotReceivable => "not-receivable",
+            Self::TakeoverMismatch(_) => "takeover-mismatch",
             Self::Beside => "statement-beside",
             Self::Overflow => "minutes-overflow",
         }
@@ -133,6 +138,7 @@ pub struct Dossier {
     items: BTreeMap<(ItemId, NodeName), StatementId>,
     other: BTreeMap<StatementId, u64>,
     seals: Vec<StatementId>,
+    rebuilt: bool,
     consents: Vec<(StatementId, Option<NodeName>)>,
     redeemed: Minutes,
     award_star: u64,
@@ -155,6 +161,7 @@ impl Dossier {
             items: BTreeMap::new(),
             other: BTreeMap::new(),
             seals: Vec::new(),
+            rebuilt: false,
             consents: Vec::new(),
             redeemed: Minutes(0),
             award_star: 0,
@@ -195,9 +202,14 @@ impl Dossier {
         &self.hours
     }
 
-    /// Seals in order of epoch.
+    /// The statements that ended custody, seals and takeovers, in order of epoch.
     pub fn seals(&self) -> &[StatementId] {
         &self.seals
+    }
+
+    /// Whether a successor ever rebuilt it after its custodian was gone; shown for ever (DESIGN §6).
+    pub fn rebuilt(&self) -> bool {
+        self.rebuilt
     }
 
     /// Newest time any statement in it names.
@@ -270,6 +282,12 @@ impl Dossier {
             }
             (Custody::Sealed { next, .. }, _) => Err(FoldError::Sealed(next.clone())),
             (Custody::Open(_), Body::Received(_)) => Err(FoldError::NotReceivable),
+            (Custody::Open(custodian), Body::Takeover(t)) => {
+                if issuer == custodian || t.from != *custodian {
+                    return Err(FoldError::TakeoverMismatch("custodian"));
+                }
+                Ok(())
+            }
             (Custody::Open(custodian), body) => {
                 let only_custodian = !matches!(
                     body,
@@ -342,6 +360,13 @@ impl Dossier {
                 self.check_seal(s, profile)?;
                 self.seals.push(id);
                 self.custody = Custody::Sealed { seal: id, next: s.next.clone() };
+            }
+            Body::Takeover(t) => {
+                self.check_takeover(t, signed, profile)?;
+                self.seals.push(id);
+                self.rebuilt = true;
+                self.epoch += 1;
+                self.custody = Custody::Open(issuer);
             }
             Body::Received(r) => {
                 self.epoch = r.epoch;
@@ -421,6 +446,25 @@ impl Dossier {
         }
     }
 
+    /// A takeover binds the chain it stands on like a seal, and comes after its notice. Until then nobody
+    /// could append, so that the balance was frozen.
+    fn check_takeover(&self, t: &Takeover, signed: UnixTime, profile: &Profile) -> Result<(), FoldError> {
+        let totals = self.totals(profile);
+        let noticed = t.notice_ends.0.saturating_sub(t.announced.0) >= NOTICE_SECONDS;
+        let checks = [
+            (t.epoch == self.epoch, "epoch"),
+            (t.head == self.head, "head"),
+            (t.count == self.length, "count"),
+            (t.minutes == totals.counted, "minutes"),
+            (t.balance == totals.balance, "balance"),
+            (noticed && signed >= t.notice_ends, "notice"),
+        ];
+        match checks.iter().find(|(ok, _)| !ok) {
+            Some((_, what)) => Err(FoldError::TakeoverMismatch(what)),
+            None => Ok(()),
+        }
+    }
+
     /// Remembers the highest star ever due before hours shrink, for the star review (S6). Only
     /// needed when hours grew since the last look.
     fn note_peak(&mut self, profile: &Profile) {
@@ -428,17 +472,6 @@ impl Dossier {
             self.star_peak = self.star_peak.max(self.totals(profile).stars_due);
             self.grown = false;
         }
-    }
-
-    /// Sums under `profile`.
-    pub fn totals(&self, profile: &Profile) -> Totals {
-        totals::of(self, profile, u64::MAX)
-    }
-
-    /// Sums over what stood in the chain when it had `length` statements, as it is known today: with
-    /// the corrections and voids that came since, without the hours that came since.
-    pub fn totals_within(&self, profile: &Profile, length: u64) -> Totals {
-        totals::of(self, profile, length)
     }
 }
 

@@ -253,12 +253,14 @@ pub fn chain_head(
     Ok(Some(head))
 }
 
-/// The seals of a dossier whose rest is destroyed here, in order of epoch.
+/// The seals and takeovers of a dossier whose rest is destroyed here, in order of epoch.
 pub fn seals_kept(read: &(impl Read + ?Sized), dossier: DossierId) -> Result<Vec<Vec<u8>>, LedgerError> {
     let mut seals = BTreeMap::new();
     scan_all::<LedgerError>(read, Table::Statement, dossier.as_bytes(), |_, bytes| {
-        if let Body::Seal(seal) = Statement::parse(&bytes)?.body {
-            seals.insert(seal.epoch, bytes);
+        match Statement::parse(&bytes)?.body {
+            Body::Seal(seal) => drop(seals.insert(seal.epoch, bytes)),
+            Body::Takeover(takeover) => drop(seals.insert(takeover.epoch, bytes)),
+            _ => {}
         }
         Ok(())
     })?;

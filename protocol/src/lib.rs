@@ -5,6 +5,7 @@
 //! messages come out. The node and the simulator run the same functions.
 
 pub mod base45;
+pub mod bundle;
 pub mod card;
 pub mod cbor;
 pub mod citizen_id;
@@ -13,6 +14,7 @@ pub mod courier;
 pub mod custody;
 pub mod day;
 pub mod delivery;
+pub mod dispute;
 pub mod division;
 pub mod dossier;
 pub mod fresh;

@@ -13,7 +13,7 @@ use crate::card::SignedCard;
 use crate::day::UnixTime;
 use crate::key::{KeyEntry, KeyId, Role};
 use crate::name::NodeName;
-use crate::roster::{Chain, KeyRef, SignedTime, Verdict};
+use crate::roster::{Chain, KeyRef, LastCheckpoint, SignedTime, State, Verdict};
 use crate::statement::{Statement, StatementError};
 
 /// A known node.
@@ -105,6 +105,15 @@ impl Members {
             (Some(roster), _) => roster.node_verdict(name, at),
             (None, Some(_)) => Verdict::Good,
             (None, None) => Verdict::UnknownNode,
+        }
+    }
+
+    /// Who acts for a member that is gone, and up to where its log counts; none unless the roster says so
+    /// of `at`.
+    pub fn succession(&self, gone: &NodeName, at: UnixTime) -> Option<(&NodeName, Option<&LastCheckpoint>)> {
+        match &self.listed(gone)?.node(gone)?.state_at(at)?.state {
+            State::Succeeded { by, checkpoint } => Some((by, checkpoint.as_ref())),
+            _ => None,
         }
     }
 

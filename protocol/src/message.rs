@@ -142,6 +142,18 @@ pub enum Content {
         /// Where the next page begins; absent on the last one.
         next: Option<Vec<u8>>,
     },
+    /// Successor → every member: I take this dossier over from a node that is gone; say what you hold of
+    /// it that its custodian signed and that goes beyond this chain.
+    Notice {
+        /// The custodian that is gone.
+        old: NodeName,
+        /// Head of the chain known to the successor.
+        head: ChainHead,
+        /// Statements up to it.
+        count: u64,
+        /// When the notice ends.
+        ends: UnixTime,
+    },
 }
 
 impl fmt::Debug for Content {
@@ -166,6 +178,7 @@ impl Content {
             Content::Deliver { .. } => 9,
             Content::Recovering { .. } => 10,
             Content::Known { .. } => 11,
+            Content::Notice { .. } => 12,
         }
     }
 
@@ -176,7 +189,7 @@ impl Content {
 
     /// Word of a kind number.
     pub fn word_of(number: u64) -> Option<&'static str> {
-        const WORDS: [&str; 11] = [
+        const WORDS: [&str; 12] = [
             "request",
             "offer",
             "refuse",
@@ -188,6 +201,7 @@ impl Content {
             "deliver",
             "recovering",
             "known",
+            "notice",
         ];
         WORDS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
     }
@@ -214,6 +228,11 @@ impl Content {
             Content::Recovering { since, after } => {
                 map.put(20, cbor::int(since.0)).put(21, cbor::bytes(after.as_slice()))
             }
+            Content::Notice { old, head, count, ends } => map
+                .put(20, cbor::text(old.as_str()))
+                .put(21, cbor::bytes(head.0))
+                .put(22, cbor::int(*count))
+                .put(23, cbor::int(ends.0)),
             Content::Known { after, items, next } => {
                 let list: Vec<Value> = items.iter().map(|s| cbor::bytes(s.as_slice())).collect();
                 map.put(20, cbor::bytes(after.as_slice()))
@@ -256,6 +275,12 @@ impl Content {
                     Some(Value::Bytes(bytes)) if bytes.len() <= CURSOR_BYTES_MAX => Some(bytes),
                     Some(_) => return Err(CborError::WrongType(22)),
                 },
+            },
+            12 => Content::Notice {
+                old: node_name(f, 20)?,
+                head: ChainHead(f.array(21)?),
+                count: f.uint(22)?,
+                ends: UnixTime(f.int(23)?),
             },
             _ => return Err(CborError::WrongType(1)),
         })

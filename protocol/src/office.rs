@@ -269,7 +269,7 @@ impl OutboxEntry {
 pub fn answer_ends(content: &Content, answer: &Answer) -> bool {
     let no_more = matches!(content, Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. });
     match answer {
-        Answer::Ok => no_more || matches!(content, Content::Done { .. }),
+        Answer::Ok => no_more || matches!(content, Content::Done { .. } | Content::Notice { .. }),
         Answer::Refused(code) => no_more && !matches!(code.as_str(), "peer-unknown" | "clock"),
         _ => false,
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 pub use attestation::{Activity, Attestation, Code, EntryWay, Grade, Place, Recorder, When};
 pub use body::{
     Authorisation, Award, Body, Consent, ConsentGiver, Correction, Evaluation, Link, Outcome, Receipt,
-    Received, Receiver, Redemption, Reservation, Seal, Training, Unlink, VoidStatement,
+    Received, Receiver, Redemption, Reservation, Seal, Takeover, Training, Unlink, VoidStatement,
 };
 
 use crate::cbor::{self, CborError, Fields, MapBuilder};
@@ -280,15 +280,15 @@ mod tests {
             UnixTime(5),
             false,
         );
-        let payload = encode_payload(&common, &Body::Unknown { kind: 19, version: 1 });
+        let payload = encode_payload(&common, &Body::Unknown { kind: 21, version: 1 });
         let made = |word: &str| {
             let typ = Typ::Text(format!("yunling/{word}"));
             cose::sign1(&signer, &typ, format!("yunling/{word}/1").as_bytes(), &payload).unwrap()
         };
-        let statement = Statement::parse(&made("takeover")).unwrap();
-        assert_eq!(statement.body, Body::Unknown { kind: 19, version: 1 });
+        let statement = Statement::parse(&made("newer-kind")).unwrap();
+        assert_eq!(statement.body, Body::Unknown { kind: 21, version: 1 });
         assert!(statement.verify([&key]).is_ok());
         // Under a word of ours the same bytes would read two ways.
-        assert_eq!(Statement::parse(&made("seal")), Err(StatementError::Typ(19)));
+        assert_eq!(Statement::parse(&made("seal")), Err(StatementError::Typ(21)));
     }
 }

@@ -35,6 +35,8 @@ mod restoring;
 mod samples;
 #[path = "exchange/sums.rs"]
 mod sums;
+#[path = "exchange/takeover.rs"]
+mod takeover;
 #[path = "exchange/wire.rs"]
 mod wire;
 #[path = "exchange/witnessed.rs"]

@@ -81,6 +81,9 @@ fn made() -> Vec<(String, String)> {
     all.push(("roster-file".into(), hex(&write_chain([&one, &two]))));
     all.push(("key-change".into(), hex(&samples::key_change().sign(&signer(Role::Recovery)).unwrap())));
     all.push(("courier-file".into(), hex(&courier_file())));
+    for (name, bundle) in samples::bundles() {
+        all.push((format!("bundle-{name}"), hex(&bundle.encode())));
+    }
     for (name, claims) in proofs() {
         all.push((format!("proof-{name}"), proof::issue(&signer(Role::Proof), &claims).unwrap()));
     }
@@ -132,6 +135,7 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Content::Deliver { .. } => 9,
         Content::Recovering { .. } => 10,
         Content::Known { .. } => 11,
+        Content::Notice { .. } => 12,
     };
     let frame = |f: &Frame| match f {
         Frame::Message(_) => 1,
@@ -164,7 +168,7 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Answer::Evidence(_) => 15,
     };
     let all = |numbers: BTreeSet<u64>, known: &[u64]| assert_eq!(numbers, known.iter().copied().collect());
-    all(contents().iter().map(|(_, c)| content(c)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    all(contents().iter().map(|(_, c)| content(c)).collect(), &(1..=12).collect::<Vec<_>>());
     all(frames().iter().map(|(_, f)| frame(f)).collect(), &(1..=11).collect::<Vec<_>>());
     all(answers().iter().map(|(_, a)| answer(a)).collect(), &(1..=15).collect::<Vec<_>>());
     for (name, c) in contents() {

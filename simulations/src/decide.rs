@@ -2,7 +2,7 @@
 //! must be durable and what follows. Nothing is written here.
 
 use yunling_protocol::custody::record::{Loaded, forget_leftovers};
-use yunling_protocol::custody::{Input, Side, Stage, giving, leftovers, taking};
+use yunling_protocol::custody::{Input, Side, Stage, giving, leftovers, takeover, taking};
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::dossier::Dossier;
 use yunling_protocol::id::{DossierId, StatementId, TransferId};
@@ -250,6 +250,7 @@ fn route(node: &Node, office: &Office<'_>, message: &Message) -> Result<Decided,
             tell::answer(office, node, &PlainVault, message, *since, after)?
         }
         Content::Known { .. } => learn::take(office, node, &PlainVault, &mut fresh, message)?,
+        Content::Notice { .. } => takeover::noticed(office, node, message)?,
     };
     Ok(replied(decision))
 }
@@ -263,7 +264,7 @@ fn release(node: &Node, office: &Office<'_>, message: &Message) -> Result<Decide
         let staged = taking::staged(node, &loaded.transfer)?;
         let parsed = staged.iter().map(|b| Statement::parse(b).map_err(|e| DecideError::Rule(e.code())));
         let statements: Vec<Statement> = parsed.collect::<Result<_, _>>()?;
-        for batch in taking::install(&loaded.transfer, &statements) {
+        for batch in taking::install(loaded.transfer.dossier, &statements) {
             // Smaller pieces than the node's, so that a crash comes between them.
             let pieces = batch.put.chunks(8).map(|put| Batch { expect: Vec::new(), put: put.to_vec() });
             batches.extend(pieces);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use yunling_protocol::custody::{Side, Stage};
-use yunling_protocol::dossier::Custody;
+use yunling_protocol::dossier::{Custody, Disputes};
 use yunling_protocol::id::{DossierId, StatementId};
 use yunling_protocol::ledger::{self, Books as _};
 use yunling_protocol::profile::YUNNAN;
@@ -235,7 +235,10 @@ impl World {
                         return violated(PROOF_STANDS, format!("{found}, where the record is not"));
                     };
                     let here = *dossier.custody() == Custody::Open(node.name.clone());
-                    if !here || live::judge(claims, record.length, &dossier, &YUNNAN) != Status::Valid {
+                    if !here
+                        || live::judge(claims, record.length, &dossier, &YUNNAN, &Disputes::new())
+                            != Status::Valid
+                    {
                         return violated(PROOF_STANDS, format!("{found}, held here: {here}"));
                     }
                 }

@@ -33,3 +33,5 @@ mod roster;
 mod soak;
 #[path = "e2e/status.rs"]
 mod status;
+#[path = "e2e/takeover.rs"]
+mod takeover;

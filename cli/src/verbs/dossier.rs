@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::Output;
 use crate::show::{flag, list, number, text};
-use crate::words::fields;
+use crate::words::{Fields, fields};
 
 /// Acts on dossiers.
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,9 @@ pub(crate) enum Verb {
         /// File to write.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// As the volunteer's own bundle, with the dossier key.
+        #[arg(long)]
+        own: bool,
     },
 }
 
@@ -38,7 +41,7 @@ pub(crate) enum Verb {
 pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
     match verb {
         Verb::Show { volunteer } => show(context, &volunteer).await,
-        Verb::Export { volunteer, out } => export(context, &volunteer, &out).await,
+        Verb::Export { volunteer, out, own } => export(context, &volunteer, &out, own).await,
     }
 }
 
@@ -77,11 +80,13 @@ fn sums(out: &Output, answer: &Value) {
         ("counted", hours(out, number(answer, "counted_minutes"))),
         ("stated", some("stated_minutes")),
         ("disputed", some("disputed_minutes")),
+        ("suspended", some("suspended_minutes")),
         ("voided", some("voided_minutes")),
         ("repeated", some("repeated_minutes")),
         ("attestations", text(answer, "attestations")),
         ("stars", out.words.say("dossier-stars", &stars)),
         ("star-review", review),
+        ("rebuilt", if flag(answer, "rebuilt") { out.words.word("word-rebuilt") } else { String::new() }),
         ("balance", some("balance_minutes")),
     ]);
 }
@@ -133,8 +138,8 @@ fn statements(out: &Output, answer: &Value) {
     out.table(&headers, &["sequence", "hours"], list(answer, "statements").iter().map(row).collect());
 }
 
-async fn export(context: &Context<'_>, volunteer: &str, file: &Path) -> Result<Exit, Failure> {
-    let mut answer = context.call("dossier/export", json!({ "volunteer": volunteer })).await?;
+async fn export(context: &Context<'_>, volunteer: &str, file: &Path, own: bool) -> Result<Exit, Failure> {
+    let mut answer = context.call("dossier/export", json!({ "volunteer": volunteer, "own": own })).await?;
     let bundle = BASE64URL_NOPAD.decode(text(&answer, "bundle").as_bytes());
     let bundle =
         bundle.map_err(|e| Failure::new("control-broken").with("cause", e).exit(Exit::CannotTell))?;
@@ -146,6 +151,9 @@ async fn export(context: &Context<'_>, volunteer: &str, file: &Path) -> Result<E
         ("hours", Minutes(number(&answer, "minutes")).hours_text()),
     ];
     context.out.say("dossier-exported", &fields(values));
+    if own {
+        context.out.note("dossier-own", &Fields::new());
+    }
     if let Some(object) = answer.as_object_mut() {
         object.remove("bundle");
         object.insert("out".into(), shown.into());

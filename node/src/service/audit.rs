@@ -23,7 +23,7 @@ use crate::audit::{Audited, Held, audit};
 use crate::log::{Book, CHECKPOINT_FILE, Folder, LogError};
 
 /// Folder of the mirrors in a home.
-const AUDIT_FOLDER: &str = "audit";
+pub(super) const AUDIT_FOLDER: &str = "audit";
 /// Longest a file of a log may take: it has at most 64 KiB.
 const FILE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bundles fetched between two writes of the mirror.

@@ -12,7 +12,7 @@ use libp2p::PeerId;
 use yunling_protocol::card::SignedCard;
 use yunling_protocol::cbor::CborError;
 use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::custody::{Side, Stage, giving, taking};
+use yunling_protocol::custody::{Side, Stage, giving, takeover, taking};
 use yunling_protocol::delivery;
 use yunling_protocol::ledger;
 use yunling_protocol::message::{Answer, Content, Frame, Hello, Message, SPEAKS_ROSTERS};
@@ -262,6 +262,10 @@ impl Node {
                     self.act_decision(|o| taking::receive(o, self, self.vault(), &mut fresh, message))
                 }
             },
+            Content::Notice { old, .. } => {
+                tracing::info!(peer = %message.from, dossier = %message.dossier, %old, "notice of a takeover");
+                self.act_decision(|o| takeover::noticed(o, self, message))
+            }
             Content::Pull { .. } => Ok(Answer::Refused("message-unexpected".into())),
         }
     }
@@ -293,7 +297,7 @@ impl Node {
         let staged = taking::staged(self, &transfer)?;
         let statements: Result<Vec<_>, _> = staged.iter().map(|b| Statement::parse(b)).collect();
         let statements = statements.map_err(|e| DecideError::Rule(e.code()))?;
-        for batch in taking::install(&transfer, &statements) {
+        for batch in taking::install(transfer.dossier, &statements) {
             self.commit(batch)?;
         }
         Ok(())

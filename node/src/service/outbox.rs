@@ -123,7 +123,12 @@ impl Node {
     async fn send_to(self: Arc<Self>, name: NodeName) {
         let node = self.clone();
         let prefix = outbox_prefix(&name);
-        let rows = tokio::task::spawn_blocking(move || node.due(&prefix)).await;
+        let to = name.clone();
+        let rows = tokio::task::spawn_blocking(move || {
+            node.follow_successor(&to)?;
+            node.due(&prefix)
+        });
+        let rows = rows.await;
         let Ok(Ok(rows)) = rows else { return };
         for (key, entry) in rows {
             let Some(net) = self.net() else { return };
@@ -157,6 +162,24 @@ impl Node {
                 return;
             }
         }
+    }
+
+    /// What waits for a node that is gone goes to its successor, which takes it once the dossier is there.
+    fn follow_successor(&self, gone: &NodeName) -> Result<(), Refusal> {
+        if self.fenced() || self.members().succession(gone, self.home.clock.now()).is_none() {
+            return Ok(());
+        }
+        for (key, stored) in self.waiting(&outbox_prefix(gone), OUTBOX_ROWS)? {
+            let content = self.entry_of(&key, stored).and_then(|e| Message::parse_own(&e.message).ok());
+            let Some(Content::Deliver { statement }) = content.map(|message| message.content) else {
+                continue;
+            };
+            self.act(|office| {
+                let batch = delivery::follow_successor(office, gone, &statement)?;
+                Ok((batch.unwrap_or_default(), ()))
+            })?;
+        }
+        Ok(())
     }
 
     fn due(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, OutboxEntry)>, Refusal> {
@@ -253,6 +276,9 @@ impl Node {
                     Err(error) => Err(error.into()),
                 }
             }
+            (Answer::Changes(told), Content::Notice { .. }) => {
+                self.notice_answered(to, key, entry, &message, told)
+            }
             (Answer::Ok, _) => Ok(Pause::Taken),
             (Answer::Refused(code), Content::Request { .. }) if !passing(code) => {
                 tracing::warn!(peer = %to, code, "transfer refused");
@@ -314,7 +340,7 @@ impl Node {
                 tracing::warn!(transfer = %transfer.id, code = error.code, "leftovers stay");
             }
         }
-        Ok(())
+        self.erase_takeovers()
     }
 
     /// Destroys, piece by piece, what an ended transfer must not leave. The keyed index entry of the

@@ -2,20 +2,22 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use yunling_protocol::cbor::{self, Value as Cbor};
+use yunling_protocol::bundle::{Bundle, Own};
 use yunling_protocol::custody::record::live;
+use yunling_protocol::custody::takeover::act::vouch;
 use yunling_protocol::day::UnixTime;
-use yunling_protocol::dossier::{Custody, Dossier, Totals};
+use yunling_protocol::dispute;
+use yunling_protocol::dossier::{Custody, Disputes, Dossier, Totals};
 use yunling_protocol::id::DossierId;
 use yunling_protocol::key::Role;
-use yunling_protocol::ledger;
+use yunling_protocol::ledger::{self, Books as _};
 use yunling_protocol::minutes::Minutes;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{self, DecideError, Vault};
 use yunling_protocol::proof::{self, Amount, Claims, PREFIX, live, rows};
 use yunling_protocol::statement::{Body, Statement, When, id_of};
 use yunling_protocol::status::Status;
-use yunling_protocol::store::{Read, Table, scan_all};
+use yunling_protocol::store::{Batch, Read, Table, scan_all};
 
 use super::refusal::shown;
 use super::volunteers::custody_words;
@@ -67,6 +69,17 @@ pub struct VolunteerRequest {
     pub volunteer: String,
 }
 
+/// A dossier to export.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    /// Dossier id, identity number or name.
+    pub volunteer: String,
+    /// As the volunteer's own bundle, with the dossier key.
+    #[serde(default)]
+    pub own: bool,
+}
+
 impl Node {
     /// Issues a proof over a dossier held here.
     pub fn issue_proof(&self, request: &ProofRequest) -> Result<Value, Refusal> {
@@ -84,7 +97,8 @@ impl Node {
         if let Some(kind) = dossier.unknown_critical() {
             return Err(Refusal::new("statement-newer-version").with("kind", kind));
         }
-        let totals = dossier.totals(self.profile());
+        let disputes = self.disputes(&dossier)?;
+        let totals = dossier.totals_within(self.profile(), u64::MAX, &disputes);
         let amount = match request.at_least_minutes {
             Some(least) if least > totals.counted.0 => {
                 let stated = Minutes(least).hours_text();
@@ -257,11 +271,42 @@ impl Node {
         }))
     }
 
+    /// Hours of a dossier that are in dispute now.
+    fn disputes(&self, dossier: &Dossier) -> Result<Disputes, Refusal> {
+        Ok(self.decide(|office| dispute::of(office, self, dossier))?)
+    }
+
+    /// Looks at the live proofs of every dossier again, because the roster changed who is suspended.
+    pub(super) fn recheck_proofs(&self) -> Result<(), Refusal> {
+        let mut held = Vec::new();
+        scan_all::<Refusal>(self, Table::Proof, b"", |key, _| {
+            held.extend(<[u8; 16]>::try_from(key).ok().map(DossierId));
+            Ok(())
+        })?;
+        let mut changed = 0;
+        for id in held {
+            changed += self.act(|office| {
+                let mut batch = Batch::default();
+                let record = ledger::head_record(self, id)?.filter(|record| !record.destroyed);
+                let here = record.is_some_and(|r| r.custody == Custody::Open(office.me.clone()));
+                let dossier = if here { self.dossier(id, office.profile)? } else { None };
+                let Some(dossier) = dossier else { return Ok((batch, 0)) };
+                let changed = live::recheck(office, self, &dossier, &mut batch)?;
+                Ok((batch, changed))
+            })?;
+        }
+        if changed > 0 {
+            tracing::warn!(changed, "proofs changed because an issuer is suspended or no longer is");
+        }
+        Ok(())
+    }
+
     /// A dossier with its sums and statements.
     pub fn show_dossier(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
-        let totals = dossier.totals(self.profile());
+        let disputes = self.disputes(&dossier)?;
+        let totals = dossier.totals_within(self.profile(), u64::MAX, &disputes);
         let mut statements = Vec::new();
         let mut at = 0;
         while at < dossier.length() {
@@ -272,7 +317,7 @@ impl Node {
             for bytes in part {
                 let statement =
                     Statement::parse(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
-                let mut view = statement_view(at, &statement, &dossier, &totals);
+                let mut view = statement_view(at, &statement, &dossier, &totals, &disputes);
                 if let Some(hour) = dossier.hours().get(&statement.id).filter(|h| h.issuer == self.home.name)
                 {
                     let note = self.note(id, hour.item)?;
@@ -291,6 +336,7 @@ impl Node {
             "dossier": id.to_string(), "custody": custody_words(dossier.custody()), "epoch": dossier.epoch(),
             "length": dossier.length(), "head": dossier.head().to_string(),
             "stated_minutes": totals.stated.0, "disputed_minutes": totals.disputed.0,
+            "suspended_minutes": totals.suspended.0,
             "counted_minutes": totals.counted.0, "hours": totals.counted.hours_text(),
             "voided_minutes": totals.voided.0, "repeated_minutes": totals.repeated.0,
             "attestations": totals.attestations,
@@ -299,12 +345,13 @@ impl Node {
             "by_recorder": text_map(totals.by_recorder.iter().map(|(n, m)| (n.clone(), *m)).collect()),
             "stars_due": totals.stars_due, "stars_awarded": totals.stars_awarded,
             "star_review": totals.star_review, "balance_minutes": totals.balance.0,
-            "cannot_tell": dossier.unknown_critical(), "statements": statements,
+            "cannot_tell": dossier.unknown_critical(), "rebuilt": dossier.rebuilt(), "statements": statements,
         }))
     }
 
-    /// The dossier as one file: its statements in chain order. Holds no profile and no key.
-    pub fn export_dossier(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
+    /// The dossier as one file: its statements in chain order, no profile. The volunteer's own also holds
+    /// the key and this custodian's signature over the head.
+    pub fn export_dossier(&self, request: &ExportRequest) -> Result<Value, Refusal> {
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
         let mut items = Vec::new();
@@ -313,27 +360,31 @@ impl Node {
             if part.is_empty() {
                 return Err(Refusal::new("store-damaged").with("cause", format!("chain of {id}")));
             }
-            items.extend(part.into_iter().map(Cbor::Bytes));
+            items.extend(part);
         }
         let count = items.len();
-        let bundle = Cbor::Array(vec![
-            cbor::text("yunling/bundle"),
-            cbor::int(1),
-            cbor::bytes(id.0),
-            cbor::bytes(dossier.head().0),
-            Cbor::Array(items),
-        ]);
+        let own = if request.own { Some(self.vouch(id, &dossier, items.last())?) } else { None };
+        let bundle = Bundle { dossier: id, head: dossier.head(), statements: items, own };
         Ok(json!({
-            "bundle": data_encoding::BASE64URL_NOPAD.encode(&cbor::encode(&bundle)),
+            "bundle": data_encoding::BASE64URL_NOPAD.encode(&bundle.encode()), "own": request.own,
             "statements": count, "minutes": dossier.totals(self.profile()).counted.0,
         }))
+    }
+
+    fn vouch(&self, id: DossierId, dossier: &Dossier, last: Option<&Vec<u8>>) -> Result<Own, Refusal> {
+        let last = last.ok_or_else(|| Refusal::new("dossier-unknown").with("dossier", id))?;
+        let last = Statement::parse(last).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+        let mut fresh = fresh();
+        let own = self.act(|o| vouch(o, self, self.vault(), &mut fresh, dossier, &last));
+        own.map_err(|e| self.about_dossier(e, id))
     }
 
     /// A volunteer with personal data, for the clerk.
     pub fn show_volunteer(&self, request: &VolunteerRequest) -> Result<Value, Refusal> {
         let id = self.find(&request.volunteer)?;
         let dossier = self.fold(id)?;
-        let totals = dossier.totals(self.profile());
+        let disputes = self.disputes(&dossier)?;
+        let totals = dossier.totals_within(self.profile(), u64::MAX, &disputes);
         let person = self.person(id)?;
         Ok(json!({
             "dossier": id.to_string(),
@@ -427,7 +478,13 @@ pub fn when_text(when: When) -> String {
     }
 }
 
-fn statement_view(sequence: u64, statement: &Statement, dossier: &Dossier, totals: &Totals) -> Value {
+fn statement_view(
+    sequence: u64,
+    statement: &Statement,
+    dossier: &Dossier,
+    totals: &Totals,
+    disputes: &Disputes,
+) -> Value {
     let mut view = json!({
         "sequence": sequence, "id": statement.id.to_string(),
         "kind": Body::word(statement.body.kind()).map_or_else(|| format!("unknown kind {}", statement.body.kind()), str::to_owned),
@@ -437,6 +494,7 @@ fn statement_view(sequence: u64, statement: &Statement, dossier: &Dossier, total
         let state = match hour {
             h if h.void.is_some() => "void",
             h if h.repeat => "repeat",
+            _ if disputes.contains(&statement.id) => "disputed",
             h if h.corrected.is_some() => "corrected",
             _ => "effective",
         };

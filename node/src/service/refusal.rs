@@ -79,7 +79,9 @@ impl From<DecideError> for Refusal {
             }
             DecideError::Fold(FoldError::NotCustodian { custodian, .. }) => refusal.with("node", custodian),
             DecideError::Fold(FoldError::Repeated(sequence)) => refusal.with("sequence", sequence),
-            DecideError::Fold(FoldError::SealMismatch(what)) => refusal.with("what", what),
+            DecideError::Fold(FoldError::SealMismatch(what) | FoldError::TakeoverMismatch(what)) => {
+                refusal.with("what", what)
+            }
             DecideError::Custody(CustodyError::NotNow { stage }) => refusal.with("stage", stage),
             DecideError::Rule(_) => refusal,
             other => refusal.with("cause", other),

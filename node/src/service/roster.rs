@@ -159,6 +159,10 @@ impl Node {
             self.reload_members()?;
             self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner).announce_roster = true;
             self.greet_all();
+            // The version stands, whatever becomes of a proof.
+            if let Err(refusal) = self.recheck_proofs() {
+                tracing::error!(code = refusal.code, "proofs not looked at again");
+            }
         }
         match update.refused {
             None => Ok(new),

@@ -117,7 +117,8 @@ fn destroy_rest(
     scan_all::<DecideError>(read, Table::Statement, dossier.as_bytes(), |key, bytes| {
         if doomed.len() < rows {
             let statement = Statement::parse(&bytes).map_err(|e| DecideError::Rule(e.code()))?;
-            let stays = statement.common.issuer == *office.me || matches!(statement.body, Body::Seal(_));
+            let link = matches!(statement.body, Body::Seal(_) | Body::Takeover(_));
+            let stays = link || statement.common.issuer == *office.me;
             doomed.extend((!stays).then(|| Key::new(Table::Statement, key)));
         }
         Ok(())

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::authorisation::{code_hash, parse_code};
 use super::giving::clear_outbox;
 use super::record::{Loaded, staged_key};
-use super::{Action, Input, Side, Stage, Transfer, plain_content, step};
+use super::{Action, Input, Side, Stage, Transfer, plain_content, step, takeover};
 use crate::day::UnixTime;
 use crate::dossier::{Custody, Dossier, Entry};
 use crate::fresh::Fresh;
-use crate::id::{ChainHead, TransferId};
+use crate::id::{ChainHead, DossierId, TransferId};
 use crate::key::Role;
 use crate::ledger::{self, Books};
 use crate::member::Members;
@@ -19,7 +19,7 @@ use crate::name::NodeName;
 use crate::office::{DecideError, Decision, Office, Secrets, Vault};
 use crate::profile::Profile;
 use crate::roster::{SignedTime, Verdict};
-use crate::statement::Statement;
+use crate::statement::{Body, Statement};
 use crate::store::{Batch, Read, Table};
 
 mod changes;
@@ -222,10 +222,14 @@ pub fn check_proven(
     if members.get(issuer).is_none() {
         return Err("issuer-unknown");
     }
-    let Err(error) = statement.verify(members.keys_ever(issuer, Role::Statement, now)) else { return Ok(()) };
+    let stands = || match &statement.body {
+        Body::Takeover(body) => takeover::proven(members, issuer, body, now),
+        _ => Ok(()),
+    };
+    let Err(error) = statement.verify(members.keys_ever(issuer, Role::Statement, now)) else { return stands() };
     let then = proven.map(|time| statement.verify(members.keys_ever(issuer, Role::Statement, time.at())));
     if then.is_some_and(|verified| verified.is_ok()) {
-        return Ok(());
+        return stands();
     }
     let Ok(key) = statement.verify(members.keys_known(issuer, Role::Statement)) else {
         return Err(error.code());
@@ -318,15 +322,15 @@ pub fn checked(
 
 /// Batches that install the staged statements where the ledger keeps them. Invisible until the
 /// head record names them, so they may be written in pieces and again.
-pub fn install(transfer: &Transfer, statements: &[Statement]) -> Vec<Batch> {
+pub fn install(dossier: DossierId, statements: &[Statement]) -> Vec<Batch> {
     let mut batches = Vec::new();
     for (part, chunk) in statements.chunks(INSTALL_ROWS).enumerate() {
         let mut batch = Batch::default();
         for (index, statement) in chunk.iter().enumerate() {
             let sequence = (part * INSTALL_ROWS + index) as u64;
-            let key = ledger::statement_key(transfer.dossier, statement.id);
+            let key = ledger::statement_key(dossier, statement.id);
             ledger::set(&mut batch, key, statement.bytes().to_vec());
-            ledger::set(&mut batch, ledger::chain_key(transfer.dossier, sequence), statement.id.0.to_vec());
+            ledger::set(&mut batch, ledger::chain_key(dossier, sequence), statement.id.0.to_vec());
         }
         batches.push(batch);
     }

@@ -3,7 +3,7 @@
 //! Overlapping clock times count once (their union) until the recorders decide (S3). A day or a
 //! period without clock times is counted without an overlap check, and shown so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Dossier;
 use crate::day::Day;
@@ -18,8 +18,10 @@ use crate::statement::When;
 pub struct Totals {
     /// Minutes of all effective attestations.
     pub stated: Minutes,
-    /// Minutes that overlap others.
+    /// Minutes that overlap others, or came from an issuer that is suspended.
     pub disputed: Minutes,
+    /// Those of them that came from an issuer that is suspended.
+    pub suspended: Minutes,
     /// Stated minus disputed: the honour total.
     pub counted: Minutes,
     /// Minutes of voided attestations, shown apart.
@@ -48,8 +50,26 @@ pub struct Totals {
     pub star_review: bool,
 }
 
+/// Attestations that are stated and not counted, because their issuer is suspended from a date before they
+/// came ([`crate::dispute`]). No part of the fold: it depends on statements alone.
+pub type Disputes = BTreeSet<StatementId>;
+
+impl Dossier {
+    /// Sums under `profile`.
+    pub fn totals(&self, profile: &Profile) -> Totals {
+        of(self, profile, u64::MAX, &Disputes::new())
+    }
+
+    /// Sums over what stood in the chain when it had `length` statements, as it is known today: with
+    /// the corrections and voids that came since, without the hours that came since, and without those in
+    /// dispute now.
+    pub fn totals_within(&self, profile: &Profile, length: u64, disputes: &Disputes) -> Totals {
+        of(self, profile, length, disputes)
+    }
+}
+
 /// Sums over the hours that stand before place `end` of the chain, as corrected and voided by all of it.
-pub(super) fn of(dossier: &Dossier, profile: &Profile, end: u64) -> Totals {
+fn of(dossier: &Dossier, profile: &Profile, end: u64, disputes: &Disputes) -> Totals {
     let mut t = Totals::default();
     let mut clock: Vec<(i64, i64, StatementId)> = Vec::new();
     let mut counted: Vec<(StatementId, u64)> = Vec::new();
@@ -61,6 +81,11 @@ pub(super) fn of(dossier: &Dossier, profile: &Profile, end: u64) -> Totals {
         } else {
             t.stated.0 += hour.minutes.0;
             t.attestations += 1;
+            if disputes.contains(id) {
+                t.disputed.0 += hour.minutes.0;
+                t.suspended.0 += hour.minutes.0;
+                continue;
+            }
             match hour.when {
                 When::Clock { start, end } => clock.push((start.0, end.0, *id)),
                 _ => counted.push((*id, hour.minutes.0)),
@@ -93,7 +118,11 @@ pub(super) fn of(dossier: &Dossier, profile: &Profile, end: u64) -> Totals {
     t.balance = Minutes(t.counted.0.saturating_sub(dossier.redeemed.0));
     t.stars_due = profile.stars_due(t.counted);
     t.stars_awarded = dossier.award_star;
-    t.star_review = dossier.star_peak.max(dossier.award_star) > t.stars_due;
+    let undisputed = match disputes.is_empty() {
+        true => 0,
+        false => of(dossier, profile, end, &Disputes::new()).stars_due,
+    };
+    t.star_review = dossier.star_peak.max(dossier.award_star).max(undisputed) > t.stars_due;
     t
 }
 

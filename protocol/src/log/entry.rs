@@ -91,6 +91,7 @@ impl Entry {
         let id = statement.id.0;
         Ok(match &statement.body {
             Body::Seal(seal) => Self::Custody { id, nullifier: seal.nullifier },
+            Body::Takeover(takeover) => Self::Custody { id, nullifier: takeover.nullifier },
             Body::Void(void) => Self::Change { id, mark: void_mark(void.target) },
             Body::Correction(correction) => Self::Change { id, mark: void_mark(correction.target) },
             Body::Redemption(redemption) => {

@@ -8,7 +8,8 @@
 use super::rows::{self, OwnList, Place, Record};
 use super::{Amount, Claims, issue as sign};
 use crate::day::UnixTime;
-use crate::dossier::{Custody, Dossier, Totals};
+use crate::dispute;
+use crate::dossier::{Custody, Disputes, Dossier, Totals};
 use crate::fresh::Fresh;
 use crate::id::{DossierId, StatementId};
 use crate::key::Signer;
@@ -76,7 +77,8 @@ pub fn issue(
         Custody::Open(node) if node == office.me => {}
         _ => return Err(DecideError::Rule("dossier-moved")),
     }
-    if judge(&claims, fold.length(), &fold, office.profile) != Status::Valid {
+    let disputes = dispute::of(office, books, &fold)?;
+    if judge(&claims, fold.length(), &fold, office.profile, &disputes) != Status::Valid {
         return Err(DecideError::Rule("proof-too-high"));
     }
     let live = rows::records_of(books, dossier)?;
@@ -174,17 +176,23 @@ fn uri(base: &str, generation: u64, before: usize) -> String {
 /// What has become of a claim made when the chain had `length` statements.
 ///
 /// *At least N*: the hours counted today must reach N. *Exactly N*: what stood then must still come to
-/// N, and to the same minutes of each recorder named, whatever came since. A period named must lie
+/// N, and to the same minutes of each recorder named, whatever came since. What is in dispute counts for neither. A period named must lie
 /// within the days counted, and each recorder named must have recorded something.
-pub fn judge(claims: &Claims, length: u64, dossier: &Dossier, profile: &Profile) -> Status {
+pub fn judge(
+    claims: &Claims,
+    length: u64,
+    dossier: &Dossier,
+    profile: &Profile,
+    disputes: &Disputes,
+) -> Status {
     if dossier.unknown_critical().is_some() {
         return Status::Suspended;
     }
-    let now = dossier.totals(profile);
+    let now = dossier.totals_within(profile, u64::MAX, disputes);
     let holds = match claims.amount {
         Amount::AtLeast(minutes) => now.counted >= minutes && describes(claims, &now),
         Amount::Exact(minutes) => {
-            let then = dossier.totals_within(profile, length);
+            let then = dossier.totals_within(profile, length, disputes);
             let same = then.counted == minutes && now.counted >= minutes;
             same && describes(claims, &then)
         }
@@ -212,9 +220,14 @@ pub fn recheck(
     batch: &mut Batch,
 ) -> Result<usize, DecideError> {
     let mut changed = 0;
-    for (hash, record, stored) in expect_live(office, books, after.id(), batch)? {
+    let live = expect_live(office, books, after.id(), batch)?;
+    if live.is_empty() {
+        return Ok(0);
+    }
+    let disputes = dispute::of(office, books, after)?;
+    for (hash, record, stored) in live {
         let Some(claims) = &record.claims else { continue };
-        let next = judge(claims, record.length, after, office.profile);
+        let next = judge(claims, record.length, after, office.profile, &disputes);
         if !record.status.may_become(next) {
             continue;
         }

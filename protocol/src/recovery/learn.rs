@@ -53,8 +53,11 @@ pub fn take(
     for statement in &told {
         if statement.common.issuer == *office.me {
             own(office, books, &message.from, statement, &mut batch)?;
-        } else if let Body::Seal(seal) = &statement.body {
-            if statement.common.issuer == message.from && seal.next == *office.me {
+        } else if matches!(statement.body, Body::Seal(_) | Body::Takeover(_)) {
+            if let Body::Seal(seal) = &statement.body
+                && statement.common.issuer == message.from
+                && seal.next == *office.me
+            {
                 // Held here once and perhaps forgotten: the release comes again, its length is known.
                 see(books, statement.common.dossier, seal.epoch + 1, seal.count + 2, &mut batch)?;
             }

@@ -216,8 +216,9 @@ impl Scene<'_> {
 
     /// Whether this node was ever the custodian, as far as its own statements show.
     fn was_held(&self) -> bool {
-        let custodian =
-            |s: &&Statement| matches!(s.body, Body::Consent(_) | Body::Received(_) | Body::Seal(_));
+        let custodian = |s: &&Statement| {
+            matches!(s.body, Body::Consent(_) | Body::Received(_) | Body::Seal(_) | Body::Takeover(_))
+        };
         let mut own = self.statements.values().filter(|s| s.common.issuer == *self.office.me);
         own.any(|s| custodian(&s))
     }
@@ -225,9 +226,12 @@ impl Scene<'_> {
     /// Epoch in which this node received the dossier last; 0 where it began here.
     fn own_epoch(&self) -> u64 {
         let own = self.statements.values().filter(|s| s.common.issuer == *self.office.me);
-        own.filter_map(|s| if let Body::Received(r) = &s.body { Some(r.epoch) } else { None })
-            .max()
-            .unwrap_or(0)
+        let begun = own.filter_map(|s| match &s.body {
+            Body::Received(r) => Some(r.epoch),
+            Body::Takeover(t) => Some(t.epoch.saturating_add(1)),
+            _ => None,
+        });
+        begun.max().unwrap_or(0)
     }
 
     /// The record of a dossier that left and of which not everything is here: its last own seal says

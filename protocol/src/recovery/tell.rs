@@ -135,7 +135,11 @@ impl Page<'_> {
     /// where the dossier is. Each is told by its own row, so that a page stays under its cap however
     /// often a dossier has moved.
     fn leads_to_the_peer(&mut self, statement: &Statement) -> Result<bool, DecideError> {
-        let Body::Seal(seal) = &statement.body else { return Ok(false) };
+        let epoch = match &statement.body {
+            Body::Seal(seal) => seal.epoch,
+            Body::Takeover(takeover) => takeover.epoch,
+            _ => return Ok(false),
+        };
         let dossier = statement.common.dossier;
         let known = self.sealed.filter(|(id, _)| *id == dossier).map(|(_, last)| last);
         let last = match known {
@@ -154,7 +158,7 @@ impl Page<'_> {
                 last
             }
         };
-        Ok(last > Some(seal.epoch))
+        Ok(last > Some(epoch))
     }
 
     /// A statement of this node: a seal that gave the peer a dossier, or something the peer took.

@@ -157,6 +157,36 @@ pub struct Seal {
     pub nullifier: [u8; 32],
 }
 
+/// Stands where the seal of a custodian that is gone would stand: the node that the roster names as its
+/// successor signs it, and holds the dossier from it on. Counts only with the roster's word
+/// ([`crate::custody::takeover::proven`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Takeover {
+    /// Epoch that ends.
+    pub epoch: u64,
+    /// Id of the takeover, as its notices name it.
+    pub transfer: TransferId,
+    /// Chain head taken over.
+    pub head: ChainHead,
+    /// Statements in the chain up to the head.
+    pub count: u64,
+    /// Minutes counted.
+    pub minutes: Minutes,
+    /// Spendable balance.
+    pub balance: Minutes,
+    /// The custodian that is gone.
+    pub from: NodeName,
+    /// Origin of its last log, and the entries of it in which no seal of this epoch was found; none when
+    /// the roster says that it had no log.
+    pub searched: Option<(String, u64)>,
+    /// HMAC of the dossier key over the epoch, the same that a seal would show (DESIGN §7).
+    pub nullifier: [u8; 32],
+    /// When the members were told.
+    pub announced: UnixTime,
+    /// When the notice ended.
+    pub notice_ends: UnixTime,
+}
+
 /// First statement of the new custodian.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
@@ -254,6 +284,7 @@ pub enum Body {
     Unlink(Unlink),
     Redemption(Redemption),
     Reservation(Reservation),
+    Takeover(Takeover),
     /// A kind or version not known here; kept and carried.
     Unknown {
         kind: u64,
@@ -262,7 +293,7 @@ pub enum Body {
 }
 
 /// Kind numbers and words; the only place that lists them.
-const KINDS: [(u64, &str); 14] = [
+const KINDS: [(u64, &str); 15] = [
     (1, "attestation"),
     (2, "training"),
     (3, "correction"),
@@ -277,6 +308,7 @@ const KINDS: [(u64, &str); 14] = [
     (13, "unlink"),
     (15, "redemption"),
     (17, "reservation"),
+    (19, "takeover"),
 ];
 
 impl Body {
@@ -297,6 +329,7 @@ impl Body {
             Body::Unlink(_) => 13,
             Body::Redemption(_) => 15,
             Body::Reservation(_) => 17,
+            Body::Takeover(_) => 19,
             Body::Unknown { kind, .. } => *kind,
         }
     }

@@ -108,7 +108,7 @@ impl World {
                 None => unasked.push(issuer),
             }
         }
-        let batches = taking::install(&loaded.transfer, &statements);
+        let batches = taking::install(loaded.transfer.dossier, &statements);
         let decision = taking::checked(&office, loaded, &changes, unasked).unwrap();
         for batch in batches {
             if dies == Dies::HalfInstalled {

@@ -1,7 +1,7 @@
 //! The wire: takes what stands in the outboxes to its receiver and brings the answer back.
 
 use yunling_protocol::custody::record::Loaded;
-use yunling_protocol::custody::{Input, Side, Stage, giving, taking};
+use yunling_protocol::custody::{Input, Side, Stage, giving, takeover, taking};
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::id::TransferId;
 use yunling_protocol::message::{Answer, Content, Message};
@@ -119,6 +119,7 @@ impl World {
                 recovery::tell::answer(&office, books, &PlainVault, message, *since, after)
             }
             Content::Known { .. } => recovery::learn::take(&office, books, &PlainVault, fresh, message),
+            Content::Notice { .. } => takeover::noticed(&office, books, message),
             Content::Cancel { .. } if taker()? => {
                 taking::receive(&office, books, &PlainVault, fresh, message)
             }

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use yunling_protocol::bundle::{Bundle, Own};
 use yunling_protocol::card::{Card, NodeKind, SignedCard};
 use yunling_protocol::courier::{Cover, Item};
 use yunling_protocol::day::{Day, UnixTime};
 use yunling_protocol::division::DivisionCode;
+use yunling_protocol::dossier::{empty_head, next_head};
 use yunling_protocol::id::{ChainHead, DossierId, DossierKey, ItemId, Salt, StatementId, TransferId};
 use yunling_protocol::key::{KeyEntry, Role, Signer as _, SoftSigner};
 use yunling_protocol::member::{Member, Members};
@@ -22,10 +24,11 @@ use yunling_protocol::roster::key_change::KeyChange;
 use yunling_protocol::roster::{
     LastCheckpoint, LogPolicy, Roster, RosterNode, SignedRoster, State, StateEntry, Steward,
 };
+use yunling_protocol::statement::id_of;
 use yunling_protocol::statement::{
     Activity, Attestation, Authorisation, Award, Body, Code, Common, Consent, ConsentGiver, Correction,
     EntryWay, Evaluation, Grade, Link, Outcome, Place, Receipt, Received, Receiver, Recorder, Redemption,
-    Reservation, Seal, Training, Unlink, VoidStatement, When,
+    Reservation, Seal, Takeover, Training, Unlink, VoidStatement, When,
 };
 use yunling_protocol::status::StatusRef;
 
@@ -256,7 +259,36 @@ pub(crate) fn bodies() -> Vec<(&'static str, Body)> {
             "reservation",
             Body::Reservation(Reservation { minutes: Minutes(600), item: "museum".into(), until: SIGNED_AT }),
         ),
+        ("takeover", Body::Takeover(takeover(true))),
+        ("takeover-least", Body::Takeover(takeover(false))),
     ]
+}
+
+/// A dossier as a file, and as the volunteer's own.
+pub(crate) fn bundles() -> [(&'static str, Bundle); 2] {
+    let key = DossierKey([0xdd; 32]);
+    let dossier = key.dossier_id();
+    let statements = vec![vec![0xd2; 8], vec![0xd2; 9]];
+    let head = statements.iter().fold(empty_head(dossier), |head, s| next_head(head, id_of(s)));
+    let plain = Bundle { dossier, head, statements, own: None };
+    let own = Bundle { own: Some(Own { key, receipt: vec![0xd2; 10] }), ..plain.clone() };
+    [("plain", plain), ("own", own)]
+}
+
+fn takeover(searched: bool) -> Takeover {
+    Takeover {
+        epoch: 1,
+        transfer: transfer(),
+        head: head(),
+        count: 42,
+        minutes: Minutes(18_000),
+        balance: Minutes(17_400),
+        from: name("vol.yn.cn/533400"),
+        searched: searched.then(|| ("vol.yn.cn/533400/2".into(), 9_000)),
+        nullifier: [0xab; 32],
+        announced: UnixTime(SIGNED_AT.0 - 31 * 86_400),
+        notice_ends: UnixTime(SIGNED_AT.0 - 86_400),
+    }
 }
 
 pub(crate) fn card() -> Card {
@@ -317,6 +349,15 @@ pub(crate) fn contents() -> Vec<(&'static str, Content)> {
                 after: vec![0; 49],
                 items: vec![vec![0xd2; 8], vec![0xd2; 9]],
                 next: Some(vec![1; 49]),
+            },
+        ),
+        (
+            "notice",
+            Content::Notice {
+                old: name("vol.yn.cn/533400"),
+                head: head(),
+                count: 42,
+                ends: UnixTime(SIGNED_AT.0 + 30 * 86_400),
             },
         ),
         ("known-least", Content::Known { after: vec![], items: vec![], next: None }),

@@ -1,6 +1,7 @@
 //! Signed objects and what carries them between nodes.
 
 use yunling_protocol::base45;
+use yunling_protocol::bundle::Bundle;
 use yunling_protocol::card::{CARD_BYTES_MAX, SignedCard};
 use yunling_protocol::cbor::{self, Value};
 use yunling_protocol::cose::sign::Sign;
@@ -301,6 +302,13 @@ pub(super) fn request(bytes: &[u8]) {
 /// Bytes as an exported dossier: every statement is read, and those that fit are folded. The fold is
 /// what a copy from another office goes through; no statement may break the sums.
 pub(super) fn bundle(bytes: &[u8]) {
+    if let Ok(read) = Bundle::decode(bytes) {
+        assert_eq!(read.encode(), bytes, "what is read is what is written");
+        if let Some(own) = &read.own {
+            assert_eq!(own.key.dossier_id(), read.dossier, "the key is the dossier's");
+            read_statement(&own.receipt);
+        }
+    }
     let Ok(Value::Array(parts)) = cbor::decode(bytes, BUNDLE_BYTES_MAX) else { return };
     let [Value::Text(word), Value::Integer(1), Value::Bytes(id), Value::Bytes(_), Value::Array(items)] =
         parts.as_slice()

@@ -147,6 +147,8 @@ fn bundles(golden: &BTreeMap<String, String>) -> Seeds {
         ("chain".into(), bundle(&chain)),
         ("short".into(), bundle(&chain[..2])),
         ("empty".into(), bundle(&[])),
+        ("plain".into(), hex(&golden["bundle-plain"])),
+        ("own".into(), hex(&golden["bundle-own"])),
     ]
 }
 

@@ -29,6 +29,12 @@ impl Scene<'_> {
             points.insert(seal.count, seal.head);
             points.insert(seal.count + 1, next_head(seal.head, statement.id));
         }
+        for statement in self.statements.values() {
+            if let Body::Takeover(takeover) = &statement.body {
+                points.insert(takeover.count, takeover.head);
+                points.insert(takeover.count + 1, next_head(takeover.head, statement.id));
+            }
+        }
         if let Some(head) = &self.head {
             points.insert(head.length, head.head);
         }
@@ -51,6 +57,7 @@ impl Scene<'_> {
             match &statement.body {
                 Body::Seal(seal) => drop(placed.insert(seal.count, statement.id)),
                 Body::Received(received) => drop(placed.insert(received.count, statement.id)),
+                Body::Takeover(takeover) => drop(placed.insert(takeover.count, statement.id)),
                 _ => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Authorisation, Award, Body, Consent, ConsentGiver, Correction, Evaluation, Link, Outcome, Receipt,
-    Received, Receiver, Redemption, Reservation, Seal, Training, Unlink, VoidStatement,
+    Received, Receiver, Redemption, Reservation, Seal, Takeover, Training, Unlink, VoidStatement,
 };
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::day::{Day, UnixTime};
@@ -74,6 +74,7 @@ impl Body {
             Body::Reservation(r) => {
                 map.put(10, cbor::int(r.minutes.0)).put(11, text(&r.item)).put(12, cbor::int(r.until.0))
             }
+            Body::Takeover(t) => put_takeover(t, map),
             Body::Unknown { .. } => map,
         }
     }
@@ -126,6 +127,7 @@ impl Body {
                 item: f.text(11, short)?,
                 until: UnixTime(f.int(12)?),
             }),
+            19 => Body::Takeover(take_takeover(f)?),
             _ => return Err(CborError::WrongType(1)),
         })
     }
@@ -195,6 +197,43 @@ fn take_seal(f: &mut Fields) -> Result<Seal, CborError> {
         next: node_name(f, 16)?,
         authorisation,
         nullifier: f.array(18)?,
+    })
+}
+
+fn put_takeover(t: &Takeover, map: MapBuilder) -> MapBuilder {
+    let searched = t.searched.as_ref();
+    let searched = searched.map(|(o, size)| Value::Array(vec![cbor::text(o.as_str()), cbor::int(*size)]));
+    map.put(10, cbor::int(t.epoch))
+        .put(11, cbor::bytes(t.transfer.0))
+        .put(12, cbor::bytes(t.head.0))
+        .put(13, cbor::int(t.count))
+        .put(14, cbor::int(t.minutes.0))
+        .put(15, cbor::int(t.balance.0))
+        .put(16, cbor::text(t.from.as_str()))
+        .put_opt(17, searched)
+        .put(18, cbor::bytes(t.nullifier))
+        .put(19, cbor::int(t.announced.0))
+        .put(20, cbor::int(t.notice_ends.0))
+}
+
+fn take_takeover(f: &mut Fields) -> Result<Takeover, CborError> {
+    let searched = |value: Value| -> Result<(String, u64), CborError> {
+        let Value::Array(items) = value else { return Err(CborError::WrongType(17)) };
+        let [origin, size]: [Value; 2] = items.try_into().map_err(|_| CborError::WrongType(17))?;
+        Ok((cbor::as_text(origin, 17, SHORT_TEXT_BYTES_MAX)?, cbor::as_uint(&size, 17)?))
+    };
+    Ok(Takeover {
+        epoch: f.uint(10)?,
+        transfer: TransferId(f.array(11)?),
+        head: ChainHead(f.array(12)?),
+        count: f.uint(13)?,
+        minutes: Minutes(f.uint(14)?),
+        balance: Minutes(f.uint(15)?),
+        from: node_name(f, 16)?,
+        searched: f.opt(17).map(searched).transpose()?,
+        nullifier: f.array(18)?,
+        announced: UnixTime(f.int(19)?),
+        notice_ends: UnixTime(f.int(20)?),
     })
 }
 
