@@ -21,6 +21,7 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::name::node_name;
 use crate::recovery::fence::CURSOR_BYTES_MAX;
+use crate::recovery::rejoin::{LIVES_MAX, VOUCHED_NOTE_BYTES_MAX};
 use crate::roster::Verdict;
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
@@ -142,6 +143,20 @@ pub enum Content {
         /// Where the next page begins; absent on the last one.
         next: Option<Vec<u8>>,
     },
+    /// Restored node → witness of its log: name the newest checkpoint you know of each log that I had
+    /// since, and cosign no older life of mine any more.
+    Rejoin {
+        /// Generation of the life that the backup was made in.
+        since: u64,
+    },
+    /// Witness → restored node: promised; these are the newest checkpoints known here.
+    Vouch {
+        /// Version of the witness's roster, 0 for none: one that knows a newer one may know of other
+        /// witnesses.
+        roster: u64,
+        /// Notes, one for each log, oldest life first.
+        logs: Vec<Vec<u8>>,
+    },
 }
 
 impl fmt::Debug for Content {
@@ -166,6 +181,8 @@ impl Content {
             Content::Deliver { .. } => 9,
             Content::Recovering { .. } => 10,
             Content::Known { .. } => 11,
+            Content::Rejoin { .. } => 13,
+            Content::Vouch { .. } => 14,
         }
     }
 
@@ -176,7 +193,8 @@ impl Content {
 
     /// Word of a kind number.
     pub fn word_of(number: u64) -> Option<&'static str> {
-        const WORDS: [&str; 11] = [
+        // 12 is taken by another kind of a later version.
+        const WORDS: [&str; 14] = [
             "request",
             "offer",
             "refuse",
@@ -188,8 +206,11 @@ impl Content {
             "deliver",
             "recovering",
             "known",
+            "",
+            "rejoin",
+            "vouch",
         ];
-        WORDS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+        WORDS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied().filter(|word| !word.is_empty())
     }
 
     fn put(&self, map: MapBuilder) -> MapBuilder {
@@ -213,6 +234,11 @@ impl Content {
             Content::Deliver { statement } => map.put(20, cbor::bytes(statement.as_slice())),
             Content::Recovering { since, after } => {
                 map.put(20, cbor::int(since.0)).put(21, cbor::bytes(after.as_slice()))
+            }
+            Content::Rejoin { since } => map.put(20, cbor::int(*since)),
+            Content::Vouch { roster, logs } => {
+                let list: Vec<Value> = logs.iter().map(|note| cbor::bytes(note.as_slice())).collect();
+                map.put(20, cbor::int(*roster)).put_opt(21, (!list.is_empty()).then_some(Value::Array(list)))
             }
             Content::Known { after, items, next } => {
                 let list: Vec<Value> = items.iter().map(|s| cbor::bytes(s.as_slice())).collect();
@@ -256,6 +282,18 @@ impl Content {
                     Some(Value::Bytes(bytes)) if bytes.len() <= CURSOR_BYTES_MAX => Some(bytes),
                     Some(_) => return Err(CborError::WrongType(22)),
                 },
+            },
+            13 => Content::Rejoin { since: f.uint(20)? },
+            14 => Content::Vouch {
+                roster: f.uint(20)?,
+                logs: f
+                    .list(21, LIVES_MAX)?
+                    .into_iter()
+                    .map(|note| match note {
+                        Value::Bytes(bytes) if bytes.len() <= VOUCHED_NOTE_BYTES_MAX => Ok(bytes),
+                        _ => Err(CborError::WrongType(21)),
+                    })
+                    .collect::<Result<_, _>>()?,
             },
             _ => return Err(CborError::WrongType(1)),
         })

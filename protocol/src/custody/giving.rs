@@ -175,7 +175,7 @@ pub fn advance(
 fn facts_now(office: &Office<'_>, books: &dyn Books, id: DossierId) -> Result<Facts, DecideError> {
     match books.dossier(id, office.profile) {
         Ok(Some(dossier)) => Ok(facts_of(&dossier, office)),
-        Err(LedgerError::Destroyed(_)) => {
+        Err(LedgerError::Destroyed(_) | LedgerError::Closed(_)) => {
             let record = ledger::head_record(books, id)?.ok_or(DecideError::Rule("dossier-unknown"))?;
             Ok(Facts { head: record.head, count: record.length, minutes: record.counted })
         }
