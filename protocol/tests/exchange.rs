@@ -25,6 +25,8 @@ mod forged;
 mod hostile;
 #[path = "exchange/leaving.rs"]
 mod leaving;
+#[path = "exchange/logs.rs"]
+mod logs;
 #[path = "exchange/moving.rs"]
 mod moving;
 #[path = "exchange/proofs.rs"]
@@ -37,5 +39,7 @@ mod samples;
 mod sums;
 #[path = "exchange/wire.rs"]
 mod wire;
+#[path = "exchange/witnesses.rs"]
+mod witnesses;
 #[path = "exchange/world.rs"]
 mod world;

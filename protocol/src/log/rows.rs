@@ -140,10 +140,7 @@ pub fn promised_key(node: &NodeName) -> Key {
 }
 
 /// The promise made to a node, 0 for none, with the stored bytes that a decision about it expects.
-pub fn promised(
-    read: &(impl Read + ?Sized),
-    node: &NodeName,
-) -> Result<(u64, Option<Vec<u8>>), StoreError> {
+pub fn promised(read: &(impl Read + ?Sized), node: &NodeName) -> Result<(u64, Option<Vec<u8>>), StoreError> {
     let key = promised_key(node);
     let stored = read.get(key.table, &key.key)?;
     let generation = stored.as_deref().and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);

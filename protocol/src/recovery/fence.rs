@@ -182,10 +182,7 @@ impl Fence {
         Self::load_from(read, &asking_key())
     }
 
-    fn load_from(
-        read: &(impl Read + ?Sized),
-        key: &Key,
-    ) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
+    fn load_from(read: &(impl Read + ?Sized), key: &Key) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
         match read.get(key.table, &key.key)? {
             Some(bytes) => Ok(Some((Self::decode(&bytes)?, bytes))),
             None => Ok(None),

@@ -70,8 +70,7 @@ pub fn take(
     // What an earlier life was told closes dossiers, but a peer that told it may know more by now.
     let to_me = (message.epoch, message.transfer.0) == (office.life.generation, office.life.mark);
     let fenced = Fence::load(books)?;
-    let (key, open) =
-        if fenced.is_some() { (fence_key(), false) } else { (fence::asking_key(), true) };
+    let (key, open) = if fenced.is_some() { (fence_key(), false) } else { (fence::asking_key(), true) };
     let asking = if open { Fence::load_asking(books)? } else { fenced };
     if let Some((mut fence, stored)) = asking.filter(|_| to_me) {
         let asked = fence.cursors.get(&message.from).map_or(&[][..], Vec::as_slice);
@@ -201,9 +200,11 @@ fn close(
     if books.get(shut.table, &shut.key)?.is_some() {
         batch.put.push(Put::Delete(shut));
     }
-    let whole = record
-        .as_ref()
-        .is_some_and(|r| !r.destroyed && r.closed.is_none() && (r.epoch, r.length, r.head) == (seal.epoch, seal.count, seal.head));
+    let whole = record.as_ref().is_some_and(|r| {
+        !r.destroyed
+            && r.closed.is_none()
+            && (r.epoch, r.length, r.head) == (seal.epoch, seal.count, seal.head)
+    });
     let mut appended = None;
     // A chain with holes takes no seal; it is closed all the same.
     let loaded = if whole { Appender::load(books, id, office.profile) } else { Ok(None) };

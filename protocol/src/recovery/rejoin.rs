@@ -19,8 +19,9 @@ use crate::cbor::{self, Value};
 use crate::dossier::Custody;
 use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Books, HeadRecord, LedgerError};
+use crate::log::keep;
 use crate::log::note::Note;
-use crate::log::rows::{self, HeadRow};
+use crate::log::rows;
 use crate::log::witness::Seen;
 use crate::log::{Checkpoint, Hash, Origin, Quorum};
 use crate::message::{Answer, Content, Life, MESSAGE_BYTES_MAX, Message};
@@ -275,7 +276,7 @@ pub fn standing(
         }
     }
     for log in logs.values_mut() {
-        log.have = head(read, log.origin.generation)?.map_or(0, |head| head.frontier.size());
+        log.have = keep::head(read, log.origin.generation)?.map_or(0, |head| head.frontier.size());
     }
     Ok(Some(Standing { rules, logs: logs.into_values().collect() }))
 }
@@ -317,11 +318,6 @@ fn notes(stored: &[u8]) -> Result<Vec<Vec<u8>>, DecideError> {
     list.into_iter().map(bytes).collect()
 }
 
-fn head(read: &(impl Read + ?Sized), generation: u64) -> Result<Option<HeadRow>, DecideError> {
-    let key = rows::head_key(generation);
-    Ok(read.get(key.table, &key.key)?.map(|bytes| HeadRow::decode(&bytes)).transpose()?)
-}
-
 /// The seal of `dossier` in this epoch that the log of before the restore shows and that is not here.
 pub(crate) fn forgotten_seal(
     read: &(impl Read + ?Sized),
@@ -351,7 +347,8 @@ pub(super) fn shut(
         let record = HeadRecord::decode(&stored)?;
         let held = record.custody == Custody::Open(office.me.clone()) && record.closed.is_none();
         let id = <[u8; 16]>::try_from(key.as_slice()).map(DossierId);
-        let Some(id) = id.ok().filter(|id| held && closed < SHUT_ROWS && !told.contains(&ledger::head_key(*id)))
+        let Some(id) =
+            id.ok().filter(|id| held && closed < SHUT_ROWS && !told.contains(&ledger::head_key(*id)))
         else {
             return Ok(());
         };

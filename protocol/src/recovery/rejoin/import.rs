@@ -4,13 +4,11 @@
 //! lie, so the log of the life before is closed at the newest checkpoint, stays provable, and nothing in it
 //! is logged twice.
 
-use std::collections::BTreeMap;
-
-use super::{Newest, head};
+use super::Newest;
 use crate::ledger::set;
+use crate::log::keep::{self, Bundle};
 use crate::log::merkle::Frontier;
 use crate::log::rows::{self, HeadRow, Place};
-use crate::log::tile::{self, TILE_WIDTH};
 use crate::log::{Entry, Hash};
 use crate::office::DecideError;
 use crate::store::{Batch, Expect, Read};
@@ -28,14 +26,14 @@ pub fn import(
     entries: &[Vec<u8>],
 ) -> Result<Vec<Batch>, DecideError> {
     let generation = newest.origin.generation;
-    let old = head(read, generation)?;
+    let old = keep::head(read, generation)?;
     let begin = old.as_ref().map_or(0, |head| head.frontier.size());
     let wanted = newest.size.checked_sub(begin).and_then(|n| usize::try_from(n).ok());
     if wanted != Some(entries.len()) || entries.is_empty() || entries.len() > LOST_ENTRIES_MAX {
         return Err(DecideError::Rule("rejoin-entries"));
     }
     let frontier = grown(old.as_ref(), newest, entries)?;
-    let mut bundles = split(read, generation, begin, entries)?;
+    let mut bundles = keep::bundles(read, generation, begin, entries.iter().map(Vec::as_slice))?;
     let mut last = Batch::default();
     let key = rows::head_key(generation);
     last.expect.push(match &old {
@@ -79,34 +77,9 @@ fn grown(old: Option<&HeadRow>, newest: &Newest, entries: &[Vec<u8>]) -> Result<
     if forked { Err(DecideError::Rule("rejoin-forked")) } else { Ok(frontier) }
 }
 
-/// A bundle: its bytes, and the new entries with their indices.
-type Bundle<'a> = (Vec<u8>, Vec<(u64, &'a [u8])>);
-
-fn split<'a>(
-    read: &(impl Read + ?Sized),
-    generation: u64,
-    begin: u64,
-    entries: &'a [Vec<u8>],
-) -> Result<BTreeMap<u64, Bundle<'a>>, DecideError> {
-    let damaged = DecideError::Rule("log-damaged");
-    let mut bundles: BTreeMap<u64, Bundle<'a>> = BTreeMap::new();
-    if !begin.is_multiple_of(TILE_WIDTH) {
-        let key = rows::bundle_key(generation, begin / TILE_WIDTH);
-        let bytes = read.get(key.table, &key.key)?.ok_or_else(|| damaged.clone())?;
-        tile::decode_entries(&bytes, (begin % TILE_WIDTH) as u16).map_err(|_| damaged.clone())?;
-        bundles.insert(begin / TILE_WIDTH, (bytes, Vec::new()));
-    }
-    for (index, entry) in (begin..).zip(entries) {
-        let (bytes, new) = bundles.entry(index / TILE_WIDTH).or_default();
-        tile::push_entry(bytes, entry).map_err(|_| DecideError::Rule("rejoin-entries"))?;
-        new.push((index, entry));
-    }
-    Ok(bundles)
-}
-
-fn put(batch: &mut Batch, generation: u64, number: u64, (bytes, new): &Bundle<'_>) {
-    set(batch, rows::bundle_key(generation, number), bytes.clone());
-    for (index, entry) in new {
+fn put(batch: &mut Batch, generation: u64, number: u64, bundle: &Bundle<'_>) {
+    set(batch, rows::bundle_key(generation, number), bundle.bytes.clone());
+    for (index, entry) in &bundle.new {
         let Ok(entry) = Entry::decode(entry) else { continue };
         let Some(id) = entry.id() else { continue };
         set(batch, rows::place_key(id), Place { generation, index: *index }.encode());
