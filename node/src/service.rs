@@ -13,6 +13,7 @@ pub mod exposed;
 mod greet;
 pub mod import;
 pub mod log;
+mod mirror;
 pub mod notes;
 pub mod outbox;
 mod pairing;
@@ -24,6 +25,7 @@ pub mod records;
 pub mod recovery;
 mod refill;
 pub mod refusal;
+mod rejoin;
 pub mod roster;
 pub mod status;
 pub mod transfers;
@@ -98,6 +100,8 @@ pub struct Node {
     /// Held while a checkpoint is judged: reading, deciding and storing are one step.
     witnessing: Mutex<()>,
     rounds: Mutex<witness::Rounds>,
+    /// Logs whose entries are being fetched before their checkpoint is cosigned.
+    mirroring: Mutex<std::collections::BTreeSet<yunling_protocol::log::Origin>>,
     /// Nodes against which evidence stands.
     exposed: Mutex<std::collections::BTreeSet<NodeName>>,
     /// A status list may be due.
@@ -166,6 +170,7 @@ impl Node {
             log_wake: Notify::new(),
             witnessing: Mutex::default(),
             rounds: Mutex::default(),
+            mirroring: Mutex::default(),
             exposed: Mutex::default(),
             status_wake: Notify::new(),
             status_asked: Mutex::default(),

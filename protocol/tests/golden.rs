@@ -132,6 +132,8 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Content::Deliver { .. } => 9,
         Content::Recovering { .. } => 10,
         Content::Known { .. } => 11,
+        Content::Rejoin { .. } => 13,
+        Content::Vouch { .. } => 14,
     };
     let frame = |f: &Frame| match f {
         Frame::Message(_) => 1,
@@ -159,7 +161,7 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Answer::Witnessed { .. } => 13,
     };
     let all = |numbers: BTreeSet<u64>, known: &[u64]| assert_eq!(numbers, known.iter().copied().collect());
-    all(contents().iter().map(|(_, c)| content(c)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    all(contents().iter().map(|(_, c)| content(c)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14]);
     all(frames().iter().map(|(_, f)| frame(f)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8]);
     all(answers().iter().map(|(_, a)| answer(a)).collect(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     for (name, c) in contents() {

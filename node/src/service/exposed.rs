@@ -79,6 +79,7 @@ impl Node {
                 | Content::Refuse { .. }
                 | Content::Done { .. }
                 | Content::Recovering { .. }
+                | Content::Rejoin { .. }
                 | Content::Known { .. }
         );
         !ends && self.is_exposed(from)

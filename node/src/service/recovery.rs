@@ -7,17 +7,22 @@ use std::sync::atomic::Ordering;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use yunling_protocol::log::rows;
 use yunling_protocol::message::{Content, Frame, Life, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::recovery::fence::{self, Fence};
+use yunling_protocol::recovery::rejoin::{self, Standing};
 use yunling_protocol::recovery::{ask_all, learn, rebuild};
-use yunling_protocol::store::{Expect, Read as _};
+use yunling_protocol::store::{Expect, Read as _, Table};
 
 use super::{Node, Refusal};
 use crate::clock::fresh;
 
 /// Most dossiers with holes that are named; they are all counted.
 const HOLED_SHOWN_MAX: usize = 100;
+
+/// Entries without what they name that are counted; more are shown as so many.
+const LOST_COUNTED_MAX: usize = 4_000;
 
 /// What `recovery lift` asks.
 #[derive(Debug, Deserialize)]
@@ -35,6 +40,21 @@ pub(super) fn asks(frame: &[u8]) -> Option<Vec<u8>> {
     matches!(message.content, Content::Recovering { .. }).then_some(bytes)
 }
 
+/// The witnesses as `recovery show` and `status` have them: under each rule how many answers are wanted, who
+/// gave one, and which logs are still handed over.
+fn witnesses_view(standing: &Standing) -> Value {
+    let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rules = standing.rules.iter().map(|rule| {
+        json!({ "of": rule.of, "need": rule.need, "heard": text(&rule.heard), "waits": text(&rule.waits) })
+    });
+    let logs = standing.logs.iter();
+    let logs =
+        logs.map(|log| json!({ "origin": log.origin.to_string(), "have": log.have, "size": log.size }));
+    json!({
+        "rules": rules.collect::<Vec<_>>(), "logs": logs.collect::<Vec<_>>(), "forked": standing.forked(),
+    })
+}
+
 impl Node {
     /// Whether nothing may be appended until the peers have told what they know.
     pub fn fenced(&self) -> bool {
@@ -46,7 +66,10 @@ impl Node {
         if !self.fenced() {
             return Ok(());
         }
-        let missing = self.fence_missing().unwrap_or_default();
+        let mut missing = self.witnesses_missing().unwrap_or_default();
+        if missing.is_empty() {
+            missing = self.fence_missing().unwrap_or_default();
+        }
         let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
         Err(Refusal::new("fenced").with("missing", names.join(" ")))
     }
@@ -60,7 +83,8 @@ impl Node {
     pub(crate) fn look_at_fence(&self) -> Result<(), Refusal> {
         if self.fenced() && Fence::load(self)?.is_none() {
             self.fenced.store(false, Ordering::Release);
-            tracing::info!("the fence is open: the peers have told what they know");
+            tracing::info!("the fence is open: what was forgotten is known");
+            self.log_wake.notify_one();
             self.retry_now();
         }
         Ok(())
@@ -69,7 +93,7 @@ impl Node {
     /// Asks every peer that has not answered, and opens when nobody is left to ask.
     pub(crate) fn ask_peers(&self) -> Result<(), Refusal> {
         if !self.fenced() {
-            return Ok(());
+            return self.ask_on();
         }
         let mut fresh = fresh();
         self.act(|office| {
@@ -77,12 +101,32 @@ impl Node {
             if batch.put.is_empty()
                 && let Some((fence, stored)) = Fence::load(self)?
             {
-                batch = ask_all(office, &fence)?;
+                batch = ask_all(office, self, &fence)?;
                 batch.expect.push(Expect::Equals(fence::fence_key(), stored));
             }
             Ok((batch, ()))
         })?;
         self.look_at_fence()?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Behind a fence that the witnesses opened, the peers that have not told everything are asked on.
+    fn ask_on(&self) -> Result<(), Refusal> {
+        if Fence::load_asking(self)?.is_none() {
+            return Ok(());
+        }
+        let mut fresh = fresh();
+        self.act(|office| {
+            let mut batch = learn::settle(office, self, self.vault(), &mut fresh)?;
+            if batch.put.is_empty()
+                && let Some((asking, stored)) = Fence::load_asking(self)?
+            {
+                batch = ask_all(office, self, &asking)?;
+                batch.expect.push(Expect::Equals(fence::asking_key(), stored));
+            }
+            Ok((batch, ()))
+        })?;
         self.wake.notify_one();
         Ok(())
     }
@@ -152,6 +196,17 @@ impl Node {
             "lost_entries": losses.entries, "lost_dossiers": losses.dossiers, "double_seals": double,
             "holed_dossiers": holed.len(), "missing_statements": missing, "holed": dossiers,
         });
+        let shut: Vec<String> = rejoin::closed(self)?.iter().map(|(id, _)| id.to_string()).collect();
+        view["closed_dossiers"] = json!(shut.len());
+        view["closed"] = json!(&shut[..shut.len().min(HOLED_SHOWN_MAX)]);
+        view["lost_logged"] = json!(self.scan(Table::Log, rows::LOST_PREFIX, None, LOST_COUNTED_MAX)?.len());
+        if let Some(standing) = self.witness_standing()? {
+            view["witnesses"] = witnesses_view(&standing);
+        }
+        if let Some((asking, _)) = Fence::load_asking(self)? {
+            let missing = self.decide(|office| asking.missing(office.members, office.me));
+            view["asking"] = json!(missing.iter().map(ToString::to_string).collect::<Vec<_>>());
+        }
         if let Some((fence, _)) = Fence::load(self)? {
             let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
             view["made_at"] = json!(yunling_protocol::day::UnixTime(fence.made_at.0).0);
