@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use yunling_protocol::id::DossierId;
 use yunling_protocol::log::rows;
 use yunling_protocol::message::{Content, Frame, Life, Message};
 use yunling_protocol::name::NodeName;
@@ -31,6 +32,9 @@ pub struct LiftRequest {
     pub without: Vec<String>,
     /// Why, for the record.
     pub reason: String,
+    /// A dossier whose seal is nowhere, to be opened again; else the fence.
+    #[serde(default)]
+    pub dossier: Option<String>,
 }
 
 /// The message in a frame by which a restored peer asks what is known of it.
@@ -160,6 +164,9 @@ impl Node {
                 .map_err(|_| Refusal::new("node-name").with("value", super::refusal::shown(text)))
         };
         let without: Vec<NodeName> = request.without.iter().map(parse).collect::<Result<_, _>>()?;
+        if let Some(dossier) = &request.dossier {
+            return self.reopen(dossier, &without, &request.reason);
+        }
         let missing = self.fence_missing()?;
         let mut fresh = fresh();
         let act =
@@ -178,6 +185,26 @@ impl Node {
             "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "act": BASE64URL_NOPAD.encode(&act),
         }))
+    }
+
+    fn reopen(&self, dossier: &str, without: &[NodeName], reason: &str) -> Result<Value, Refusal> {
+        let id = DossierId::parse(dossier).map_err(|e| {
+            Refusal::new("dossier-id").with("value", super::refusal::shown(dossier)).with("cause", e)
+        })?;
+        let act = self.act(|office| rejoin::reopen(office, self, id, without, reason));
+        let missing = self.still_asked()?.join(" ");
+        let act = act.map_err(|e| {
+            e.about("dossier", id).about("missing", &missing).about("max", fence::REASON_BYTES_MAX)
+        })?;
+        tracing::warn!(dossier = %id, missing, "an operator opened a dossier whose seal is not found");
+        Ok(json!({ "lifted": true, "missing": self.still_asked()?, "act": BASE64URL_NOPAD.encode(&act) }))
+    }
+
+    /// Peers that are asked on behind an open fence.
+    fn still_asked(&self) -> Result<Vec<String>, Refusal> {
+        let Some((asking, _)) = Fence::load_asking(self)? else { return Ok(Vec::new()) };
+        let missing = self.decide(|office| asking.missing(office.members, office.me));
+        Ok(missing.iter().map(ToString::to_string).collect())
     }
 
     /// The fence and what the restore cost, for `recovery show` and `status`.
@@ -203,10 +230,7 @@ impl Node {
         if let Some(standing) = self.witness_standing()? {
             view["witnesses"] = witnesses_view(&standing);
         }
-        if let Some((asking, _)) = Fence::load_asking(self)? {
-            let missing = self.decide(|office| asking.missing(office.members, office.me));
-            view["asking"] = json!(missing.iter().map(ToString::to_string).collect::<Vec<_>>());
-        }
+        view["asking"] = json!(self.still_asked()?);
         if let Some((fence, _)) = Fence::load(self)? {
             let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
             view["made_at"] = json!(yunling_protocol::day::UnixTime(fence.made_at.0).0);

@@ -13,9 +13,10 @@ mod import;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fence::{Fence, encode_life, fence_key};
+use super::fence::{Fence, REASON_BYTES_MAX, encode_life, fence_key};
 use super::{NO_DOSSIER, NO_TRANSFER};
-use crate::cbor::{self, Value};
+use crate::cbor::{self, MapBuilder, Value};
+use crate::cose::{self, Typ};
 use crate::dossier::Custody;
 use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Books, HeadRecord, LedgerError};
@@ -380,6 +381,55 @@ pub fn closed(read: &(impl Read + ?Sized)) -> Result<Vec<(DossierId, StatementId
         Ok(())
     })?;
     Ok(found)
+}
+
+/// An operator takes it on himself that a seal which the log shows is nowhere: the dossier is open again. A
+/// signed act that names who was not heard, kept for ever; all that have not told must be named.
+pub fn reopen(
+    office: &Office<'_>,
+    books: &dyn Books,
+    dossier: DossierId,
+    without: &[NodeName],
+    reason: &str,
+) -> Result<(Batch, Vec<u8>), DecideError> {
+    let record = ledger::head_record(books, dossier)?.ok_or(DecideError::Rule("dossier-unknown"))?;
+    let Some(seal) = record.closed else { return Err(DecideError::Rule("dossier-not-closed")) };
+    if office.fenced {
+        return Err(DecideError::Rule("fenced"));
+    }
+    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        return Err(DecideError::Rule("fence-reason"));
+    }
+    let asking = Fence::load_asking(books)?.map(|(asking, _)| asking);
+    let missing = asking.map(|asking| asking.missing(office.members, office.me)).unwrap_or_default();
+    if missing.iter().any(|name| !without.contains(name)) {
+        return Err(DecideError::Rule("fence-missing-unnamed"));
+    }
+    let names: Vec<Value> = missing.iter().map(|name| cbor::text(name.as_str())).collect();
+    let payload = MapBuilder::new()
+        .put(1, cbor::int(1))
+        .put(2, cbor::text(office.me.as_str()))
+        .put(3, office.life.to_value())
+        .put(4, cbor::int(office.now.0))
+        .put(5, cbor::bytes(dossier.0))
+        .put(6, cbor::bytes(seal.0))
+        .put_opt(7, (!names.is_empty()).then_some(Value::Array(names)))
+        .put(8, cbor::text(reason))
+        .put_opt(9, office.trial.then_some(Value::Bool(true)));
+    let typ = Typ::Text("yunling/dossier-reopened".into());
+    let payload = cbor::encode(&payload.build());
+    let act = cose::sign1(office.signer, &typ, b"yunling/dossier-reopened/1", &payload)?;
+    let mut batch = Batch::default();
+    batch.expect.push(Expect::Equals(ledger::head_key(dossier), record.encode()));
+    ledger::set(&mut batch, ledger::head_key(dossier), HeadRecord { closed: None, ..record }.encode());
+    batch.put.push(Put::Delete(closed_key(dossier)));
+    ledger::set(&mut batch, reopened_key(dossier, seal), act.clone());
+    Ok((batch, act))
+}
+
+/// Key of the signed act by which a closed dossier was opened again.
+pub fn reopened_key(dossier: DossierId, seal: StatementId) -> Key {
+    Key::new(Table::Meta, [&b"reopened/"[..], dossier.as_bytes(), seal.as_bytes()].concat())
 }
 
 /// Takes the questions and answers of a fence that opens out of the store.
