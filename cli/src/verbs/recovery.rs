@@ -67,7 +67,7 @@ async fn show(context: &Context<'_>) -> Result<Exit, Failure> {
         let rules = list(&answer["witnesses"], "rules");
         let key = if rules.is_empty() { "recovery-fenced" } else { "recovery-fenced-witnesses" };
         out.say(key, &fields([("generation", number(&answer, "generation"))]));
-        for rule in &rules {
+        for rule in rules {
             out.say("recovery-witnesses", &witnesses(rule));
         }
         for log in list(&answer["witnesses"], "logs") {
