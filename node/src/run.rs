@@ -79,6 +79,7 @@ pub async fn start(home: Home) -> Result<Running, Refusal> {
         tokio::spawn(node.clone().keep_witnessed()),
         tokio::spawn(node.clone().keep_gossip()),
         tokio::spawn(node.clone().keep_proven()),
+        tokio::spawn(node.clone().keep_rejoining()),
         tokio::spawn(keep_peers(node.clone(), net)),
         tokio::spawn(crate::service::status::keep(node.clone())),
         tokio::spawn(crate::backup::schedule::daily(node.clone())),

@@ -15,6 +15,7 @@ mod gossip;
 mod greet;
 pub mod import;
 pub mod log;
+mod mirror;
 pub mod notes;
 pub mod outbox;
 mod pairing;
@@ -27,6 +28,7 @@ pub mod records;
 pub mod recovery;
 mod refill;
 pub mod refusal;
+mod rejoin;
 pub mod roster;
 pub mod status;
 pub mod takeover;
@@ -104,6 +106,8 @@ pub struct Node {
     rounds: Mutex<witness::Rounds>,
     gossip: Mutex<gossip::Gossip>,
     asking: Mutex<proven::Asking>,
+    /// Logs whose entries are being fetched before their checkpoint is cosigned.
+    mirroring: Mutex<std::collections::BTreeSet<yunling_protocol::log::Origin>>,
     /// Nodes against which evidence stands.
     exposed: Mutex<std::collections::BTreeSet<NodeName>>,
     /// A status list may be due.
@@ -174,6 +178,7 @@ impl Node {
             rounds: Mutex::default(),
             gossip: Mutex::default(),
             asking: Mutex::default(),
+            mirroring: Mutex::default(),
             exposed: Mutex::default(),
             status_wake: Notify::new(),
             status_asked: Mutex::default(),

@@ -42,6 +42,9 @@ pub enum LedgerError {
     /// What this node did not sign was destroyed 90 days after the dossier moved away.
     #[error("the dossier {0} moved away and its rest was destroyed here")]
     Destroyed(DossierId),
+    /// The log of before a restore shows a seal of it that is not here.
+    #[error("the log shows a seal of {0} that was forgotten and is not found yet")]
+    Closed(DossierId),
     /// The chain names a statement that is not stored or not the one named, or the head differs.
     #[error("the stored chain of {0} is not whole")]
     NotWhole(DossierId),
@@ -53,6 +56,7 @@ impl LedgerError {
         match self {
             Self::Store(error) => error.code(),
             Self::Destroyed(_) => "dossier-moved",
+            Self::Closed(_) => "dossier-closed",
             _ => "store-damaged",
         }
     }
@@ -104,6 +108,9 @@ pub struct HeadRecord {
     pub counted: Minutes,
     /// Moved away, and what this node did not sign is destroyed: only the ids are left.
     pub destroyed: bool,
+    /// A seal of this epoch that stands in the log and was forgotten in a restore: nothing may be appended
+    /// or shown until it is found ([`crate::recovery::rejoin`]).
+    pub closed: Option<StatementId>,
 }
 
 impl HeadRecord {
@@ -117,6 +124,7 @@ impl HeadRecord {
             custody: Custody::Sealed { seal: id, next: seal.next.clone() },
             counted: seal.minutes,
             destroyed: true,
+            closed: None,
         }
     }
 
@@ -128,6 +136,7 @@ impl HeadRecord {
             custody: dossier.custody().clone(),
             counted: dossier.totals(profile).counted,
             destroyed: false,
+            closed: None,
         }
     }
 
@@ -139,7 +148,8 @@ impl HeadRecord {
             .put(3, cbor::int(self.length))
             .put(4, cbor::bytes(self.head.0))
             .put(5, cbor::int(self.counted.0))
-            .put_opt(9, self.destroyed.then_some(cbor::Value::Bool(true)));
+            .put_opt(9, self.destroyed.then_some(cbor::Value::Bool(true)))
+            .put_opt(10, self.closed.map(|seal| cbor::bytes(seal.0)));
         let map = match &self.custody {
             Custody::Empty => map,
             Custody::Open(node) => map.put(6, cbor::text(node.as_str())),
@@ -170,6 +180,7 @@ impl HeadRecord {
             head: ChainHead(f.array(4)?),
             counted: Minutes(f.uint(5)?),
             destroyed: f.flag(9)?,
+            closed: f.opt_array(10)?.map(StatementId),
             custody,
         };
         f.finish()?;
@@ -189,14 +200,15 @@ pub fn head_record(
     }
 }
 
-/// The head record of a dossier whose statements are all here; also a cache of folds asks it, since
-/// the head of a dossier stays when its rest is destroyed.
+/// The head record of a dossier whose statements are all here and which is not closed; also a cache of
+/// folds asks it, since the head of a dossier stays when its rest is destroyed.
 pub fn whole_record(
     read: &(impl Read + ?Sized),
     dossier: DossierId,
 ) -> Result<Option<HeadRecord>, LedgerError> {
     match head_record(read, dossier)? {
         Some(record) if record.destroyed => Err(LedgerError::Destroyed(dossier)),
+        Some(record) if record.closed.is_some() => Err(LedgerError::Closed(dossier)),
         record => Ok(record),
     }
 }

@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod cosignature;
 pub mod entry;
 pub mod evidence;
+pub mod keep;
 pub mod life;
 pub mod merkle;
 pub mod note;

@@ -21,6 +21,7 @@ use crate::minutes::Minutes;
 use crate::name::NodeName;
 use crate::name::node_name;
 use crate::recovery::fence::CURSOR_BYTES_MAX;
+use crate::recovery::rejoin::{LIVES_MAX, VOUCHED_NOTE_BYTES_MAX};
 use crate::roster::Verdict;
 use crate::statement::STATEMENT_BYTES_MAX;
 use crate::statement::attestation::SHORT_TEXT_BYTES_MAX;
@@ -154,6 +155,20 @@ pub enum Content {
         /// When the notice ends.
         ends: UnixTime,
     },
+    /// Restored node → witness of its log: name the newest checkpoint you know of each log that I had
+    /// since, and cosign no older life of mine any more.
+    Rejoin {
+        /// Generation of the life that the backup was made in.
+        since: u64,
+    },
+    /// Witness → restored node: promised; these are the newest checkpoints known here.
+    Vouch {
+        /// Version of the witness's roster, 0 for none: one that knows a newer one may know of other
+        /// witnesses.
+        roster: u64,
+        /// Notes, one for each log, oldest life first.
+        logs: Vec<Vec<u8>>,
+    },
 }
 
 impl fmt::Debug for Content {
@@ -179,6 +194,8 @@ impl Content {
             Content::Recovering { .. } => 10,
             Content::Known { .. } => 11,
             Content::Notice { .. } => 12,
+            Content::Rejoin { .. } => 13,
+            Content::Vouch { .. } => 14,
         }
     }
 
@@ -189,7 +206,7 @@ impl Content {
 
     /// Word of a kind number.
     pub fn word_of(number: u64) -> Option<&'static str> {
-        const WORDS: [&str; 12] = [
+        const WORDS: [&str; 14] = [
             "request",
             "offer",
             "refuse",
@@ -202,6 +219,8 @@ impl Content {
             "recovering",
             "known",
             "notice",
+            "rejoin",
+            "vouch",
         ];
         WORDS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
     }
@@ -233,6 +252,11 @@ impl Content {
                 .put(21, cbor::bytes(head.0))
                 .put(22, cbor::int(*count))
                 .put(23, cbor::int(ends.0)),
+            Content::Rejoin { since } => map.put(20, cbor::int(*since)),
+            Content::Vouch { roster, logs } => {
+                let list: Vec<Value> = logs.iter().map(|note| cbor::bytes(note.as_slice())).collect();
+                map.put(20, cbor::int(*roster)).put_opt(21, (!list.is_empty()).then_some(Value::Array(list)))
+            }
             Content::Known { after, items, next } => {
                 let list: Vec<Value> = items.iter().map(|s| cbor::bytes(s.as_slice())).collect();
                 map.put(20, cbor::bytes(after.as_slice()))
@@ -281,6 +305,18 @@ impl Content {
                 head: ChainHead(f.array(21)?),
                 count: f.uint(22)?,
                 ends: UnixTime(f.int(23)?),
+            },
+            13 => Content::Rejoin { since: f.uint(20)? },
+            14 => Content::Vouch {
+                roster: f.uint(20)?,
+                logs: f
+                    .list(21, LIVES_MAX)?
+                    .into_iter()
+                    .map(|note| match note {
+                        Value::Bytes(bytes) if bytes.len() <= VOUCHED_NOTE_BYTES_MAX => Ok(bytes),
+                        _ => Err(CborError::WrongType(21)),
+                    })
+                    .collect::<Result<_, _>>()?,
             },
             _ => return Err(CborError::WrongType(1)),
         })

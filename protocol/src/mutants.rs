@@ -13,6 +13,10 @@ pub enum Mutant {
     SealNotBoundToHead,
     /// A seal counts when only its epoch is right, whoever signed it for whomever.
     SealByEpochAlone,
+    /// What the witnesses gave back is not searched for seals.
+    ForgottenSealsOpen,
+    /// A release leaves before the witnesses have cosigned its seal.
+    ReleaseUnwitnessed,
 }
 
 /// Whether this thread runs with the defect.

@@ -267,7 +267,10 @@ impl OutboxEntry {
 /// would end. A cancel is over when the peer took it or knows of no such move; a peer that only
 /// does not listen now (peering ended, its clock is wrong) would never hear of it otherwise.
 pub fn answer_ends(content: &Content, answer: &Answer) -> bool {
-    let no_more = matches!(content, Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. });
+    let no_more = matches!(
+        content,
+        Content::Cancel { .. } | Content::Refuse { .. } | Content::Known { .. } | Content::Vouch { .. }
+    );
     match answer {
         Answer::Ok => no_more || matches!(content, Content::Done { .. } | Content::Notice { .. }),
         Answer::Refused(code) => no_more && !matches!(code.as_str(), "peer-unknown" | "clock"),

@@ -1,12 +1,16 @@
 //! Restoring a backup as a protocol event (DESIGN §6): a node that comes back with an older state
 //! is fenced, takes a new life, and asks every peer what left it since.
 //!
+//! Where the roster names witnesses of its log, [`rejoin`] opens the fence by their word; the other peers
+//! are asked all the same, without being waited for.
+//!
 //! [`fence`] is what the restored node keeps, [`tell`] is what a peer answers, [`learn`] is what
 //! the restored node makes of it. The peer needs no state: each page names where the next begins.
 
 pub mod fence;
 pub mod learn;
 pub mod rebuild;
+pub mod rejoin;
 pub mod tell;
 
 use crate::custody::record::live;

@@ -25,6 +25,8 @@ mod forged;
 mod hostile;
 #[path = "exchange/leaving.rs"]
 mod leaving;
+#[path = "exchange/logs.rs"]
+mod logs;
 #[path = "exchange/moving.rs"]
 mod moving;
 #[path = "exchange/proofs.rs"]
@@ -41,5 +43,7 @@ mod takeover;
 mod wire;
 #[path = "exchange/witnessed.rs"]
 mod witnessed;
+#[path = "exchange/witnesses.rs"]
+mod witnesses;
 #[path = "exchange/world.rs"]
 mod world;

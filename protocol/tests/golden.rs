@@ -136,6 +136,8 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Content::Recovering { .. } => 10,
         Content::Known { .. } => 11,
         Content::Notice { .. } => 12,
+        Content::Rejoin { .. } => 13,
+        Content::Vouch { .. } => 14,
     };
     let frame = |f: &Frame| match f {
         Frame::Message(_) => 1,
@@ -168,7 +170,7 @@ fn every_content_frame_and_answer_has_golden_bytes() {
         Answer::Evidence(_) => 15,
     };
     let all = |numbers: BTreeSet<u64>, known: &[u64]| assert_eq!(numbers, known.iter().copied().collect());
-    all(contents().iter().map(|(_, c)| content(c)).collect(), &(1..=12).collect::<Vec<_>>());
+    all(contents().iter().map(|(_, c)| content(c)).collect(), &(1..=14).collect::<Vec<_>>());
     all(frames().iter().map(|(_, f)| frame(f)).collect(), &(1..=11).collect::<Vec<_>>());
     all(answers().iter().map(|(_, a)| answer(a)).collect(), &(1..=15).collect::<Vec<_>>());
     for (name, c) in contents() {

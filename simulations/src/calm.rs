@@ -65,6 +65,9 @@ impl World {
                     self.submit_act(at, Act::Peer(peer, true));
                 }
             }
+            for dossier in self.closed_for_good(at) {
+                self.submit_act(at, Act::Reopen(dossier));
+            }
             for (dossier, id) in self.held(at) {
                 self.submit_act(at, Act::Held(dossier, id, true));
             }

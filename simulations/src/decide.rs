@@ -14,11 +14,12 @@ use yunling_protocol::office::{self, DecideError, Decision, Office, OutboxEntry}
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::proof::{Amount, Claims, live};
 use yunling_protocol::recovery::fence::{self, Fence};
-use yunling_protocol::recovery::{self, LifeVerdict, learn, tell};
+use yunling_protocol::recovery::{self, LifeVerdict, learn, rejoin, tell};
 use yunling_protocol::register::{self, Made};
 use yunling_protocol::statement::{Body, Outcome, Statement};
 use yunling_protocol::store::{Batch, Expect, Put, Read as _};
 
+use crate::logs;
 use crate::model::{Intended, Said};
 use crate::mutants::Mutant;
 use crate::node::{Node, PlainVault, seen_key, signer};
@@ -55,6 +56,10 @@ impl World {
                 let batch = if batch.put.is_empty() { forget_leftovers(transfer) } else { batch };
                 Ok(Decided { batches: vec![batch], then: Then::default() })
             }
+            Work::Sequence => logs::sequence(node),
+            Work::Witness(packet) => self.judge_checkpoint(node, packet),
+            Work::Prove(note) => logs::prove(node, note),
+            Work::Import(log, entries) => logs::import(node, log, entries),
             Work::Act(act) => self.act(node, &office, act),
         }
     }
@@ -150,6 +155,7 @@ impl World {
                 then.proof = Some(proof);
                 batch
             }
+            Act::Reopen(id) => rejoin::reopen(office, node, *id, &[], "nowhere")?.0,
             Act::Peer(peer, accept) => {
                 Node::peer_batch(&self.nodes[*peer].name, (!accept).then_some(office.now))
             }
@@ -222,8 +228,14 @@ fn ask_peers(node: &Node, office: &Office<'_>) -> Result<Batch, DecideError> {
     let batch = learn::settle(office, node, &PlainVault, &mut node.fresh())?;
     match Fence::load(node)? {
         Some((fence, stored)) if batch.put.is_empty() => {
-            let mut batch = recovery::ask_all(office, &fence)?;
+            let mut batch = recovery::ask_all(office, node, &fence)?;
             batch.expect.push(Expect::Equals(fence::fence_key(), stored));
+            Ok(batch)
+        }
+        None if batch.put.is_empty() => {
+            let Some((asking, stored)) = Fence::load_asking(node)? else { return Ok(batch) };
+            let mut batch = recovery::ask_all(office, node, &asking)?;
+            batch.expect.push(Expect::Equals(fence::asking_key(), stored));
             Ok(batch)
         }
         _ => Ok(batch),
@@ -251,6 +263,8 @@ fn route(node: &Node, office: &Office<'_>, message: &Message) -> Result<Decided,
         }
         Content::Known { .. } => learn::take(office, node, &PlainVault, &mut fresh, message)?,
         Content::Notice { .. } => takeover::noticed(office, node, message)?,
+        Content::Rejoin { since } => rejoin::vouch(office, node, message, *since)?,
+        Content::Vouch { .. } => rejoin::take(office, node, message)?,
     };
     Ok(replied(decision))
 }

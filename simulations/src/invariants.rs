@@ -48,6 +48,8 @@ pub const PROOF_STANDS: &str = "proof-stands";
 pub const LIVENESS: &str = "liveness";
 /// At rest all nodes agree.
 pub const AGREEMENT: &str = "agreement";
+/// No seal leaves without its quorum, and each that left shows in what the quorum has mirrored.
+pub const SEAL_SHOWN: &str = "seal-shown";
 /// Production code panicked.
 pub const PANIC: &str = "no-panic";
 
@@ -58,6 +60,9 @@ pub(crate) fn violated(invariant: &'static str, found: String) -> Result<(), Vio
 impl World {
     /// Looks at every dossier of the nodes whose disk has changed.
     pub(crate) fn check(&mut self) -> Result<(), Violation> {
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
+        }
         let dirty = std::mem::take(&mut self.dirty);
         if dirty.is_empty() {
             return Ok(());
@@ -104,7 +109,8 @@ impl World {
         let living = |node: &crate::node::Node| {
             let chain = node.chain(id);
             let told = node.record(id).is_some_and(|r| r.destroyed && r.length > chain.len() as u64);
-            if node.fenced || told { Vec::new() } else { chain }
+            let closed = node.record(id).is_some_and(|r| r.closed.is_some());
+            if node.fenced || told || closed { Vec::new() } else { chain }
         };
         self.nodes.iter().map(living).collect()
     }
@@ -213,6 +219,9 @@ impl World {
                 return violated(LIVENESS, format!("{at} keeps a staged copy"));
             }
             self.check_transfers(at)?;
+        }
+        if self.witnessed {
+            self.check_seals()?;
         }
         self.check_live_proofs()?;
         self.check_proofs()

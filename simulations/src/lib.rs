@@ -13,6 +13,7 @@ pub mod disk;
 pub mod faults;
 pub mod invariants;
 pub mod liar;
+mod logs;
 pub mod model;
 pub mod mutants;
 pub mod node;

@@ -31,11 +31,17 @@ pub enum Mutant {
     NoLifeCheck,
     /// The fence opens while one peer has not told what it knows.
     FenceOnePeerEarly,
+    /// The fence opens while one witness too few has answered.
+    RejoinOneWitnessEarly,
+    /// What the witnesses gave back is not searched for seals.
+    ForgottenSealsOpen,
+    /// A release leaves before the witnesses have cosigned its seal.
+    ReleaseUnwitnessed,
 }
 
 impl Mutant {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::SendBeforePersist,
         Self::ForgottenDedup,
         Self::PlainRestore,
@@ -46,6 +52,9 @@ impl Mutant {
         Self::OutboxForgotten,
         Self::NoLifeCheck,
         Self::FenceOnePeerEarly,
+        Self::RejoinOneWitnessEarly,
+        Self::ForgottenSealsOpen,
+        Self::ReleaseUnwitnessed,
     ];
 
     /// Its name on the command line.
@@ -61,6 +70,9 @@ impl Mutant {
             Self::OutboxForgotten => "outbox-forgotten",
             Self::NoLifeCheck => "no-life-check",
             Self::FenceOnePeerEarly => "fence-one-peer-early",
+            Self::RejoinOneWitnessEarly => "rejoin-one-witness-early",
+            Self::ForgottenSealsOpen => "forgotten-seals-open",
+            Self::ReleaseUnwitnessed => "release-unwitnessed",
         }
     }
 
@@ -75,6 +87,8 @@ impl Mutant {
             Self::ForgottenDedup => Some(hooks::Mutant::ForgottenDedup),
             Self::SealNotBoundToHead => Some(hooks::Mutant::SealNotBoundToHead),
             Self::SealByEpochAlone => Some(hooks::Mutant::SealByEpochAlone),
+            Self::ForgottenSealsOpen => Some(hooks::Mutant::ForgottenSealsOpen),
+            Self::ReleaseUnwitnessed => Some(hooks::Mutant::ReleaseUnwitnessed),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use yunling_protocol::card::{Card, NodeKind};
+use yunling_protocol::card::{Card, NodeKind, SignedCard};
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::division::DivisionCode;
 use yunling_protocol::dossier::{Custody, Dossier};
@@ -20,9 +20,11 @@ use yunling_protocol::office::{Office, Secrets, Vault};
 use yunling_protocol::policy::Policy;
 use yunling_protocol::profile::{Profile, YUNNAN};
 use yunling_protocol::recovery::fence::{decode_life, encode_life, fence_key, life_key};
+use yunling_protocol::roster::Chain;
 use yunling_protocol::store::{Batch, Item, Key, Put, Read, StoreError, Table, scan_all};
 
 use crate::disk::Disk;
+use crate::logs::Rounds;
 use crate::work::Job;
 
 /// Most nodes of a world.
@@ -37,6 +39,7 @@ pub struct Cast {
     /// Names.
     pub names: Vec<NodeName>,
     members: Vec<Member>,
+    rosters: Vec<Option<Arc<Chain>>>,
 }
 
 /// The seed of a key; these keys guard nothing.
@@ -57,7 +60,16 @@ impl Cast {
             .filter_map(|text| NodeName::parse(text).ok())
             .collect();
         let members = names.iter().enumerate().filter_map(|(node, name)| member(node, name)).collect();
-        Rc::new(Self { names, members })
+        let mut cast = Self { names, members, rosters: Vec::new() };
+        cast.rosters = (0..=NODES_MAX).map(|nodes| crate::logs::roster(&cast, nodes)).collect();
+        Rc::new(cast)
+    }
+}
+
+impl Cast {
+    /// The card of an office.
+    pub(crate) fn card(&self, at: usize) -> Option<SignedCard> {
+        self.members.get(at).map(|member| member.card.clone())
     }
 }
 
@@ -134,6 +146,10 @@ pub struct Node {
     pub tries: BTreeMap<Vec<u8>, u64>,
     /// In memory: copies under way, and until when they are waited for.
     pub copying: BTreeMap<TransferId, u64>,
+    /// In memory: its rounds to the witnesses of its log.
+    pub rounds: Rounds,
+    /// The roster, where the offices of the world stand in one.
+    roster: Option<Arc<Chain>>,
     /// In memory: copies whose check is at the disk.
     pub judging: Option<TransferId>,
     cache: RefCell<BTreeMap<DossierId, Arc<Dossier>>>,
@@ -154,7 +170,7 @@ fn peer_row(removed_at: Option<UnixTime>) -> Vec<u8> {
 
 impl Node {
     /// A new office that knows itself and some others.
-    pub fn new(cast: &Rc<Cast>, at: usize, knows: &[usize], seed: u64) -> Self {
+    pub fn new(cast: &Rc<Cast>, at: usize, knows: &[usize], seed: u64, listed: Option<usize>) -> Self {
         let mut node = Self {
             at,
             name: cast.names[at].clone(),
@@ -174,6 +190,8 @@ impl Node {
             tries: BTreeMap::new(),
             copying: BTreeMap::new(),
             judging: None,
+            rounds: Rounds::default(),
+            roster: None,
             cache: RefCell::default(),
             cast: cast.clone(),
             seed,
@@ -186,6 +204,7 @@ impl Node {
         batch.put.push(Put::Set(life_key(), encode_life(node.life)));
         let written = node.disk.commit(batch);
         debug_assert!(written.is_ok(), "an empty disk takes what expects nothing");
+        node.roster = listed.and_then(|nodes| cast.rosters.get(nodes).cloned().flatten());
         node.load();
         node
     }
@@ -221,6 +240,9 @@ impl Node {
             let removed = row.get(1..9).and_then(|b| <[u8; 8]>::try_from(b).ok());
             let removed_at = removed.map(|b| UnixTime(i64::from_be_bytes(b)));
             members.insert(Member { removed_at, ..member.clone() });
+        }
+        if let Some(roster) = &self.roster {
+            members.set_roster(roster.clone());
         }
         self.members = members;
     }
@@ -266,6 +288,7 @@ impl Node {
         self.tries.clear();
         self.copying.clear();
         self.judging = None;
+        self.rounds = Rounds::default();
         self.ask_after = 0;
         self.cache.borrow_mut().clear();
     }
@@ -277,7 +300,8 @@ impl Node {
 
     /// Whether this node may append to a dossier now.
     pub fn may_append(&self, id: DossierId) -> bool {
-        !self.fenced && self.record(id).is_some_and(|r| r.custody == Custody::Open(self.name.clone()))
+        let open = |r: &HeadRecord| r.closed.is_none() && r.custody == Custody::Open(self.name.clone());
+        !self.fenced && self.record(id).as_ref().is_some_and(open)
     }
 
     /// The chain of a dossier here: statement ids up to its head.

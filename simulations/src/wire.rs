@@ -10,6 +10,7 @@ use yunling_protocol::recovery;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read as _, SCAN_ITEMS_MAX, Table};
 
 use crate::faults::Fault;
+use crate::logs;
 use crate::work::{Decided, Packet, Reply, Work};
 use crate::world::{Event, World};
 
@@ -80,7 +81,7 @@ impl World {
             Reply::Answer(Answer::Moved { .. }) if self.hits(Fault::Lie, self.faults.lie) => {
                 Reply::Answer(self.misled(packet.to))
             }
-            answer @ Reply::Answer(_) => answer,
+            other @ (Reply::Answer(_) | Reply::Judged(_)) => other,
         };
         if self.hits(Fault::Duplication, self.faults.duplication) {
             let after = 10 + self.dice.below(4_000);
@@ -101,6 +102,10 @@ impl World {
     pub(crate) fn arrives(&mut self, packet: Packet) {
         let to = packet.to;
         if self.open_way(packet.from, to) {
+            if packet.word == logs::CHECKPOINT {
+                let _ = self.submit(to, Work::Witness(packet));
+                return;
+            }
             // The rule that refuses it has been answered and told already.
             let _ = self.submit(to, Work::Message(packet));
         }
@@ -122,6 +127,7 @@ impl World {
             }
             // A pull that was refused is tried again; nobody waits for the answer to a lie.
             Reply::Answer(_) => {}
+            Reply::Judged(answer) => self.judged(at, &packet, answer),
             Reply::Rows(id, from, rows) => {
                 self.nodes[at].copying.remove(&id);
                 let wanted = self.transfer(at, id).is_some_and(|t| t.have == from);
@@ -154,8 +160,21 @@ impl World {
             if self.nodes[at].ask_after <= self.now {
                 self.nodes[at].ask_after = self.now + UNKNOWN_MS;
                 let _ = self.submit(at, Work::AskPeers);
+                if self.witnessed && self.nodes[at].up {
+                    self.take_logs(at);
+                }
             }
             return;
+        }
+        if self.witnessed {
+            self.tend_log(at);
+            if self.nodes[at].up && self.nodes[at].ask_after <= self.now && self.asks_on(at) {
+                self.nodes[at].ask_after = self.now + UNKNOWN_MS;
+                let _ = self.submit(at, Work::AskPeers);
+            }
+            if !self.nodes[at].up {
+                return;
+            }
         }
         let transfers = live(&self.nodes[at]).unwrap_or_default();
         for transfer in transfers {
@@ -181,13 +200,16 @@ impl World {
                 continue;
             }
             // Nothing else may leave a fenced node: it forgot what it said before.
-            if self.nodes[at].fenced && !matches!(word(&key), "recovering" | "known") {
+            if self.nodes[at].fenced && !matches!(word(&key), "recovering" | "known" | "rejoin") {
                 continue;
             }
             let entry = self.resigned(at, &key, entry);
             let due = self.now + UNKNOWN_MS;
             if let Some(packet) = self.packet(at, &key, &entry) {
                 self.nodes[at].tries.insert(key, due);
+                if self.witnessed {
+                    self.check_release(&packet);
+                }
                 self.post(packet);
             }
         }
@@ -256,6 +278,11 @@ impl World {
                 self.nodes[at].judging = None;
             }
         }
+    }
+
+    /// Whether peers are asked on behind a fence that the witnesses opened.
+    fn asks_on(&self, at: usize) -> bool {
+        recovery::fence::Fence::load_asking(&self.nodes[at]).is_ok_and(|asking| asking.is_some())
     }
 
     /// Asks the old node for the next rows of a copy.

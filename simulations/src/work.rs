@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use yunling_protocol::custody::{Input, Transfer};
 use yunling_protocol::id::{DossierId, StatementId, TransferId};
+use yunling_protocol::log::witness;
 use yunling_protocol::message::Answer;
+use yunling_protocol::recovery::rejoin::Newest;
 use yunling_protocol::store::{Batch, Key};
 
 use crate::model::Said;
@@ -33,6 +35,8 @@ pub enum Reply {
     Answer(Answer),
     /// Statements of a bulk copy from a sequence on.
     Rows(TransferId, u64, Vec<Vec<u8>>),
+    /// A witness's answer to a checkpoint.
+    Judged(witness::Answer),
 }
 
 /// What an operator does.
@@ -56,6 +60,8 @@ pub enum Act {
     Prove(DossierId),
     /// Accepts a peer, or ends peering with it.
     Peer(usize, bool),
+    /// Opens a dossier whose seal is nowhere.
+    Reopen(DossierId),
 }
 
 /// A piece of work that ends with batches on the disk.
@@ -75,6 +81,14 @@ pub enum Work {
     Sweep(Transfer),
     /// A fenced node asks its peers, or finds that nobody is left to ask.
     AskPeers,
+    /// What waits is taken into the log.
+    Sequence,
+    /// A checkpoint came to be cosigned.
+    Witness(Packet),
+    /// A checkpoint has its quorum.
+    Prove(String),
+    /// Witnesses hand over entries of an older log.
+    Import(Newest, Vec<Vec<u8>>),
     /// An operator's act.
     Act(Act),
 }
@@ -92,6 +106,10 @@ impl Work {
             Work::Push(id, input) => format!("moves {} on: {input:?}", short(&id.0)),
             Work::Sweep(t) => format!("sweeps after {}", short(&t.id.0)),
             Work::AskPeers => "asks its peers".into(),
+            Work::Sequence => "logs what waits".into(),
+            Work::Witness(packet) => format!("judges a checkpoint of {}", packet.from),
+            Work::Prove(_) => "has a checkpoint with its quorum".into(),
+            Work::Import(log, entries) => format!("takes {} entries of {}", entries.len(), log.origin),
             Work::Act(act) => match act {
                 Act::Ask(from, _) => format!("asks {from} for the dossier on a slip"),
                 Act::Record(id, to, said) => format!("records for {to} in {}: {said:?}", short(&id.0)),
@@ -142,6 +160,8 @@ pub struct Then {
     pub proof: Option<(DossierId, String, u64)>,
     /// The custodian refused this delivery for good.
     pub refused: Option<StatementId>,
+    /// Moves that waited for the witnesses and may go on.
+    pub proven: Vec<TransferId>,
 }
 
 /// Batches to be durable in order, and what follows.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use yunling_protocol::custody::Stage;
 use yunling_protocol::custody::record::Loaded;
 use yunling_protocol::id::TransferId;
+use yunling_protocol::log::rows;
 use yunling_protocol::message::Answer;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
@@ -20,6 +21,7 @@ use yunling_protocol::store::{Batch, CommitError, Key, Put, Table};
 use crate::dice::Dice;
 use crate::faults::{Fault, Faults, Injected};
 use crate::invariants::Violation;
+use crate::logs;
 use crate::model::Model;
 use crate::mutants::Mutant;
 use crate::node::{BEGIN, Cast, NODES_MAX, Node};
@@ -110,6 +112,11 @@ pub struct World {
     pub(crate) served: u64,
     /// The faults are over.
     pub(crate) calm: bool,
+    /// The offices keep logs with witnesses.
+    pub(crate) witnessed: bool,
+    pub(crate) mirrors: RefCell<logs::Mirrors>,
+    /// A rule that did not hold while something was sent.
+    pub(crate) broken: Option<Violation>,
     trace: RefCell<Option<String>>,
 }
 
@@ -121,6 +128,10 @@ impl World {
         let faults = Faults::drawn(&dice);
         // In some runs two offices come to know each other only later, after a backup perhaps.
         let strangers = (nodes > 2 && dice.chance(300)).then(|| (dice.index(nodes), dice.index(nodes)));
+        // Members of a roster know each other.
+        let witnessed = logs::witnessed(seed);
+        let strangers = strangers.filter(|_| !witnessed);
+        let listed = witnessed.then_some(nodes);
         let knows = |at: usize| -> Vec<usize> {
             let strange = |other: usize| {
                 strangers.is_some_and(|(a, b)| a != b && [(a, b), (b, a)].contains(&(at, other)))
@@ -128,7 +139,7 @@ impl World {
             (0..nodes).filter(|other| !strange(*other)).collect()
         };
         let mut world = Self {
-            nodes: (0..nodes).map(|at| Node::new(cast, at, &knows(at), seed)).collect(),
+            nodes: (0..nodes).map(|at| Node::new(cast, at, &knows(at), seed, listed)).collect(),
             policies: BTreeMap::new(),
             model: RefCell::default(),
             faults,
@@ -143,6 +154,9 @@ impl World {
             dirty: BTreeSet::new(),
             served: 0,
             calm: false,
+            witnessed,
+            mirrors: RefCell::default(),
+            broken: None,
             trace: RefCell::new(trace.then(String::new)),
         };
         world.say(|| format!("seed {seed}: {nodes} nodes, {faults:?}"));
@@ -264,6 +278,7 @@ impl World {
             let reply = match &decided.then.reply {
                 Some(Reply::Answer(answer)) => format!(", answers {}", crate::work::brief(answer)),
                 Some(Reply::Rows(_, from, rows)) => format!(", sends {} rows from {from}", rows.len()),
+                Some(Reply::Judged(answer)) => format!(", answers {}", answer.status()),
                 None => String::new(),
             };
             let puts: usize = decided.batches.iter().map(|b| b.put.len()).sum();
@@ -351,13 +366,20 @@ impl World {
                 self.crash(at);
                 return Written::Crashed;
             }
-            let batch = self.spoiled(batch.clone());
+            let mut batch = self.spoiled(batch.clone());
+            if self.witnessed {
+                let node = &self.nodes[at];
+                rows::enqueue(&node.name, &node.members, yunling_protocol::day::UnixTime(self.seconds()), &mut batch);
+            }
             match self.nodes[at].disk.commit(batch) {
                 Ok(()) => {
                     self.dirty.insert(at);
                     self.nodes[at].look_at_fence();
                     if self.mutant == Some(Mutant::FenceOnePeerEarly) {
                         self.open_early(at);
+                    }
+                    if self.rejoins_early() {
+                        self.rejoin_early(at);
                     }
                 }
                 Err(CommitError::Conflict { .. }) => return Written::Conflict,
@@ -384,10 +406,11 @@ impl World {
     /// What happens once a decision is durable.
     fn effects(&mut self, at: usize, work: &Work, decided: &Decided) {
         let then = decided.then.clone();
-        if let (Work::Message(packet), Some(reply)) = (work, then.reply) {
+        if let (Work::Message(packet) | Work::Witness(packet), Some(reply)) = (work, then.reply) {
             self.reply(packet.clone(), reply);
         }
         self.told(at, work, decided);
+        self.proven(at, &then.proven);
         if then.again {
             // Decided anew under the life that was just written.
             let _ = self.submit(at, work.clone());

@@ -82,6 +82,10 @@ fn places(out: &Output, places: &Value) -> String {
 /// The fence, and what a restore cost; nothing on a node that never needed either.
 fn recovery(out: &Output, recovery: &Value) -> String {
     let names: Vec<&str> = crate::show::list(recovery, "missing").iter().filter_map(Value::as_str).collect();
+    let rules = crate::show::list(&recovery["witnesses"], "rules");
+    if let Some(rule) = rules.first().filter(|_| flag(recovery, "fenced")) {
+        return out.words.say("recovery-short-witnesses", &super::recovery::witnesses(rule));
+    }
     if flag(recovery, "fenced") {
         return out.words.say("recovery-short", &fields([("missing", names.join(" "))]));
     }

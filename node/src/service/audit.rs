@@ -20,7 +20,7 @@ use yunling_protocol::store::{Read as _, Table, scan_all};
 
 use super::{Node, Refusal, peers};
 use crate::audit::{Audited, Held, audit};
-use crate::log::{Book, CHECKPOINT_FILE, Folder, LogError};
+use crate::log::{Book, CHECKPOINT_FILE, Folder, LogError, Round};
 
 /// Folder of the mirrors in a home.
 pub(super) const AUDIT_FOLDER: &str = "audit";
@@ -35,7 +35,7 @@ impl Node {
         let unknown = || Refusal::new("peer-unknown").with("name", name);
         let life = self.peer(name).map(|(_, record)| record.life)?;
         let generation = life.map_or(1, |life| life.generation);
-        let note = self.fetch(name, generation, CHECKPOINT_FILE).await?.ok_or_else(unknown)?;
+        let note = self.fetch(name, None, generation, CHECKPOINT_FILE).await?.ok_or_else(unknown)?;
         let (_, checkpoint) = Checkpoint::parse(&note).map_err(LogError::from)?;
         let origin = Origin { node: name.clone(), generation };
         if checkpoint.origin != origin.to_string() {
@@ -61,9 +61,11 @@ impl Node {
         Folder::at(self.home.path.join(AUDIT_FOLDER).join(origin.node.as_str().replace('/', "_")).join(life))
     }
 
+    /// A file of a peer's log, or of what it has mirrored of the log `of` another.
     pub(super) async fn fetch(
         &self,
         name: &NodeName,
+        of: Option<&NodeName>,
         generation: u64,
         path: &str,
     ) -> Result<Option<Vec<u8>>, Refusal> {
@@ -72,7 +74,7 @@ impl Node {
         let members = self.members();
         let member = members.get(name).filter(|m| m.removed_at.is_none());
         let peer = member.and_then(|m| peers::peer_id(&m.card)).ok_or_else(|| failed("peer-unknown"))?;
-        let frame = Frame::LogFile { generation, path: path.to_owned() }.encode();
+        let frame = Frame::LogFile { generation, path: path.to_owned(), of: of.cloned() }.encode();
         let bytes = net.request(peer, frame, FILE_TIMEOUT).await.map_err(|e| failed(e.code()))?;
         match Answer::decode(&bytes) {
             Ok(Answer::LogFile(bytes)) => Ok(Some(bytes)),
@@ -90,15 +92,30 @@ impl Node {
         note: &[u8],
         checkpoint: &Checkpoint,
     ) -> Result<bool, Refusal> {
-        let mut book = Book::resume(folder, checkpoint.size)?;
+        let (book, round) = self.pull_entries(origin, folder, checkpoint.size).await?;
+        let note = String::from_utf8_lossy(note);
+        let same = book.root() == checkpoint.root;
+        folder.publish(&book.files(round), &note)?;
+        Ok(same)
+    }
+
+    /// The log of a peer up to `size`, gone on with from the files that are in `folder`; full ones are written
+    /// on the way.
+    pub(super) async fn pull_entries(
+        &self,
+        origin: &Origin,
+        folder: &Folder,
+        size: u64,
+    ) -> Result<(Book, Round), Refusal> {
+        let mut book = Book::resume(folder, size)?;
         let mut round = book.round();
         let mut kept = 0;
-        while book.size() < checkpoint.size {
+        while book.size() < size {
             let number = book.size() / TILE_WIDTH;
-            let width = (checkpoint.size - number * TILE_WIDTH).min(TILE_WIDTH) as u16;
+            let width = (size - number * TILE_WIDTH).min(TILE_WIDTH) as u16;
             let bundle = Tile { kind: TileKind::Entries, index: number, width };
             let lacks = || Refusal::new("audit-incomplete").with("path", bundle.to_string());
-            let bytes = self.fetch(&origin.node, origin.generation, &bundle.to_string()).await?;
+            let bytes = self.fetch(&origin.node, None, origin.generation, &bundle.to_string()).await?;
             let bytes = bytes.ok_or_else(lacks)?;
             let entries = tile::decode_entries(&bytes, width).map_err(|_| lacks())?;
             for entry in entries.into_iter().skip((book.size() % TILE_WIDTH) as usize) {
@@ -111,10 +128,7 @@ impl Node {
                 folder.write_tiles(&book.files(full))?;
             }
         }
-        let note = String::from_utf8_lossy(note);
-        let same = book.root() == checkpoint.root;
-        folder.publish(&book.files(round), &note)?;
-        Ok(same)
+        Ok((book, round))
     }
 
     fn audit_folder(&self, folder: &Folder, origin: &Origin) -> Result<Value, Refusal> {

@@ -31,7 +31,7 @@ struct Fetched<'a> {
 impl Fetched<'_> {
     fn file(&self, tile: Tile) -> Result<Option<Vec<u8>>, LogError> {
         let Origin { node, generation } = self.origin;
-        let fetched = self.runtime.block_on(self.node.fetch(node, *generation, &tile.to_string()));
+        let fetched = self.runtime.block_on(self.node.fetch(node, None, *generation, &tile.to_string()));
         fetched.map_err(|_| LogError::Damaged("a tile cannot be had"))
     }
 }

@@ -18,7 +18,7 @@ use yunling_protocol::ledger;
 use yunling_protocol::message::{Answer, Content, Frame, Hello, Message, SPEAKS_ROSTERS};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{DecideError, secrets_key};
-use yunling_protocol::recovery::{learn, tell};
+use yunling_protocol::recovery::{learn, rejoin, tell};
 use yunling_protocol::statement::Statement;
 use yunling_protocol::store::{Batch, Expect, Put, Read as _};
 
@@ -39,6 +39,9 @@ impl Service for Exchange {
     fn answer(&self, from: PeerId, request: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
         let node = self.0.clone();
         async move {
+            if !node.mirrors(from, &request).await {
+                return Answer::Busy.encode();
+            }
             let answered = tokio::task::spawn_blocking(move || node.answer(from, &request)).await;
             answered.unwrap_or(Answer::Refused("internal".into())).encode()
         }
@@ -126,7 +129,7 @@ impl Node {
             Ok(Frame::Message(bytes)) => self.answer_message(name.as_str(), &bytes),
             // The record is shown on a connection: who holds the transport key counts.
             Ok(Frame::Pairing(_)) => self.refuse_peer(name.as_str(), "frame-unexpected"),
-            Ok(Frame::LogFile { generation, path }) => match self.log_file(generation, &path) {
+            Ok(Frame::LogFile { generation, path, of }) => match self.log_file_of(of, generation, &path) {
                 Ok(Some(served)) => Answer::LogFile(served.bytes),
                 Ok(None) => Answer::Refused("log-file-unknown".into()),
                 Err(refusal) => self.refuse_peer(name.as_str(), &refusal.code),
@@ -234,6 +237,14 @@ impl Node {
                 tracing::info!(peer = %message.from, told, last, "a peer told what it knows");
                 self.look_at_fence()?;
                 Ok(answer)
+            }
+            Content::Rejoin { since } => {
+                tracing::info!(peer = %message.from, "a restored peer asks what is witnessed here of it");
+                self.act_decision(|o| rejoin::vouch(o, self, message, *since))
+            }
+            Content::Vouch { roster, .. } => {
+                self.hear_roster(&message.from, *roster);
+                self.act_decision(|o| rejoin::take(o, self, message))
             }
             Content::Deliver { statement } => {
                 self.act_decision(|o| delivery::receive(o, self, &mut fresh, message, statement))

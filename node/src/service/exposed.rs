@@ -80,6 +80,7 @@ impl Node {
                 | Content::Refuse { .. }
                 | Content::Done { .. }
                 | Content::Recovering { .. }
+                | Content::Rejoin { .. }
                 | Content::Known { .. }
         );
         !ends && self.is_exposed(from)

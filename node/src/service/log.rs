@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use yunling_protocol::key::Role;
 use yunling_protocol::ledger::set;
-use yunling_protocol::log::life::LifeRecord;
 use yunling_protocol::log::merkle::{consistency_proof, inclusion_proof};
 use yunling_protocol::log::rows::{self, HeadRow, Place};
-use yunling_protocol::log::{Checkpoint, Entry, Hash, Origin};
+use yunling_protocol::log::{Checkpoint, Entry, Hash, Origin, keep};
 use yunling_protocol::message::Life;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read as _, Table, scan_all};
 
@@ -68,7 +67,8 @@ impl Node {
     /// Begins the log of this life where there is none, and brings the files of every log up to its head.
     pub(super) fn open_log(&self) -> Result<(), Refusal> {
         let life = self.life();
-        if self.log_head(life.generation)?.is_none() {
+        // A fenced node signs nothing, and its first entry names what its witnesses may still tell it of.
+        if !self.fenced() && self.log_head(life.generation)?.is_none() {
             self.begin_log(life)?;
         }
         let mut heads = Vec::new();
@@ -96,18 +96,10 @@ impl Node {
     /// The first entry names this life and the last checkpoint known of the one before, whose log is closed
     /// but stays provable. What an older version signed is logged in the first log.
     fn begin_log(&self, life: Life) -> Result<(), Refusal> {
-        let before = self.last(Table::Log, rows::HEAD_PREFIX)?;
-        let first = before.is_none();
-        let closed = before.map(|(_, bytes)| HeadRow::decode(&bytes)).transpose();
-        let closed = closed.map_err(|e| Refusal::new("log-damaged").with("cause", e))?;
-        if first {
+        if self.last(Table::Log, rows::HEAD_PREFIX)?.is_none() {
             self.log_backlog()?;
         }
-        let origin = Origin { node: self.home.name.clone(), generation: life.generation };
-        let closed = closed.map(|head| Checkpoint::parse(head.note.as_bytes())).transpose();
-        let closed = closed.map_err(LogError::from)?.map(|(_, checkpoint)| checkpoint);
-        let record = LifeRecord::new(origin, life, closed.as_ref())
-            .ok_or_else(|| Refusal::new("log-damaged").with("cause", "the log before is of a later life"))?;
+        let record = keep::first(self, &self.home.name, life)?;
         let entry = record.entry();
         let mut batch = Batch::default();
         set(&mut batch, rows::life_key(life.generation), record.encode());
@@ -132,6 +124,9 @@ impl Node {
 
     /// Takes what waits into the log, at most one round; says whether more waits.
     pub fn sequence(&self) -> Result<bool, Refusal> {
+        if self.fenced() {
+            return Ok(false);
+        }
         let generation = self.life().generation;
         let mut open = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().is_none_or(|open| open.generation != generation) {

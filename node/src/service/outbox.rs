@@ -364,8 +364,9 @@ impl Node {
 
 /// Whether a waiting message is one that a fenced node sends.
 fn speaks_of_recovery(entry: &OutboxEntry) -> bool {
-    Message::parse_own(&entry.message)
-        .is_ok_and(|m| matches!(m.content, Content::Recovering { .. } | Content::Known { .. }))
+    Message::parse_own(&entry.message).is_ok_and(|m| {
+        matches!(m.content, Content::Recovering { .. } | Content::Known { .. } | Content::Rejoin { .. })
+    })
 }
 
 /// Whether a refusal says nothing about what was asked: the other office is busy with the dossier, its

@@ -7,17 +7,23 @@ use std::sync::atomic::Ordering;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use yunling_protocol::id::DossierId;
+use yunling_protocol::log::rows;
 use yunling_protocol::message::{Content, Frame, Life, Message};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::recovery::fence::{self, Fence};
+use yunling_protocol::recovery::rejoin::{self, Standing};
 use yunling_protocol::recovery::{ask_all, learn, rebuild};
-use yunling_protocol::store::{Expect, Read as _};
+use yunling_protocol::store::{Expect, Read as _, Table};
 
 use super::{Node, Refusal};
 use crate::clock::fresh;
 
 /// Most dossiers with holes that are named; they are all counted.
 const HOLED_SHOWN_MAX: usize = 100;
+
+/// Entries without what they name that are counted; more are shown as so many.
+const LOST_COUNTED_MAX: usize = 4_000;
 
 /// What `recovery lift` asks.
 #[derive(Debug, Deserialize)]
@@ -26,6 +32,9 @@ pub struct LiftRequest {
     pub without: Vec<String>,
     /// Why, for the record.
     pub reason: String,
+    /// A dossier whose seal is nowhere, to be opened again; else the fence.
+    #[serde(default)]
+    pub dossier: Option<String>,
 }
 
 /// The message in a frame by which a restored peer asks what is known of it.
@@ -33,6 +42,21 @@ pub(super) fn asks(frame: &[u8]) -> Option<Vec<u8>> {
     let Ok(Frame::Message(bytes)) = Frame::decode(frame) else { return None };
     let message = Message::parse_own(&bytes).ok()?;
     matches!(message.content, Content::Recovering { .. }).then_some(bytes)
+}
+
+/// The witnesses as `recovery show` and `status` have them: under each rule how many answers are wanted, who
+/// gave one, and which logs are still handed over.
+fn witnesses_view(standing: &Standing) -> Value {
+    let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rules = standing.rules.iter().map(|rule| {
+        json!({ "of": rule.of, "need": rule.need, "heard": text(&rule.heard), "waits": text(&rule.waits) })
+    });
+    let logs = standing.logs.iter();
+    let logs =
+        logs.map(|log| json!({ "origin": log.origin.to_string(), "have": log.have, "size": log.size }));
+    json!({
+        "rules": rules.collect::<Vec<_>>(), "logs": logs.collect::<Vec<_>>(), "forked": standing.forked(),
+    })
 }
 
 impl Node {
@@ -46,7 +70,10 @@ impl Node {
         if !self.fenced() {
             return Ok(());
         }
-        let missing = self.fence_missing().unwrap_or_default();
+        let mut missing = self.witnesses_missing().unwrap_or_default();
+        if missing.is_empty() {
+            missing = self.fence_missing().unwrap_or_default();
+        }
         let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
         Err(Refusal::new("fenced").with("missing", names.join(" ")))
     }
@@ -60,7 +87,8 @@ impl Node {
     pub(crate) fn look_at_fence(&self) -> Result<(), Refusal> {
         if self.fenced() && Fence::load(self)?.is_none() {
             self.fenced.store(false, Ordering::Release);
-            tracing::info!("the fence is open: the peers have told what they know");
+            tracing::info!("the fence is open: what was forgotten is known");
+            self.log_wake.notify_one();
             self.retry_now();
         }
         Ok(())
@@ -69,7 +97,7 @@ impl Node {
     /// Asks every peer that has not answered, and opens when nobody is left to ask.
     pub(crate) fn ask_peers(&self) -> Result<(), Refusal> {
         if !self.fenced() {
-            return Ok(());
+            return self.ask_on();
         }
         let mut fresh = fresh();
         self.act(|office| {
@@ -77,12 +105,32 @@ impl Node {
             if batch.put.is_empty()
                 && let Some((fence, stored)) = Fence::load(self)?
             {
-                batch = ask_all(office, &fence)?;
+                batch = ask_all(office, self, &fence)?;
                 batch.expect.push(Expect::Equals(fence::fence_key(), stored));
             }
             Ok((batch, ()))
         })?;
         self.look_at_fence()?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Behind a fence that the witnesses opened, the peers that have not told everything are asked on.
+    fn ask_on(&self) -> Result<(), Refusal> {
+        if Fence::load_asking(self)?.is_none() {
+            return Ok(());
+        }
+        let mut fresh = fresh();
+        self.act(|office| {
+            let mut batch = learn::settle(office, self, self.vault(), &mut fresh)?;
+            if batch.put.is_empty()
+                && let Some((asking, stored)) = Fence::load_asking(self)?
+            {
+                batch = ask_all(office, self, &asking)?;
+                batch.expect.push(Expect::Equals(fence::asking_key(), stored));
+            }
+            Ok((batch, ()))
+        })?;
         self.wake.notify_one();
         Ok(())
     }
@@ -116,6 +164,9 @@ impl Node {
                 .map_err(|_| Refusal::new("node-name").with("value", super::refusal::shown(text)))
         };
         let without: Vec<NodeName> = request.without.iter().map(parse).collect::<Result<_, _>>()?;
+        if let Some(dossier) = &request.dossier {
+            return self.reopen(dossier, &without, &request.reason);
+        }
         let missing = self.fence_missing()?;
         let mut fresh = fresh();
         let act =
@@ -136,6 +187,26 @@ impl Node {
         }))
     }
 
+    fn reopen(&self, dossier: &str, without: &[NodeName], reason: &str) -> Result<Value, Refusal> {
+        let id = DossierId::parse(dossier).map_err(|e| {
+            Refusal::new("dossier-id").with("value", super::refusal::shown(dossier)).with("cause", e)
+        })?;
+        let act = self.act(|office| rejoin::reopen(office, self, id, without, reason));
+        let missing = self.still_asked()?.join(" ");
+        let act = act.map_err(|e| {
+            e.about("dossier", id).about("missing", &missing).about("max", fence::REASON_BYTES_MAX)
+        })?;
+        tracing::warn!(dossier = %id, missing, "an operator opened a dossier whose seal is not found");
+        Ok(json!({ "lifted": true, "missing": self.still_asked()?, "act": BASE64URL_NOPAD.encode(&act) }))
+    }
+
+    /// Peers that are asked on behind an open fence.
+    fn still_asked(&self) -> Result<Vec<String>, Refusal> {
+        let Some((asking, _)) = Fence::load_asking(self)? else { return Ok(Vec::new()) };
+        let missing = self.decide(|office| asking.missing(office.members, office.me));
+        Ok(missing.iter().map(ToString::to_string).collect())
+    }
+
     /// The fence and what the restore cost, for `recovery show` and `status`.
     pub fn recovery(&self) -> Result<Value, Refusal> {
         let losses = learn::losses(self, &self.home.name)?;
@@ -152,6 +223,14 @@ impl Node {
             "lost_entries": losses.entries, "lost_dossiers": losses.dossiers, "double_seals": double,
             "holed_dossiers": holed.len(), "missing_statements": missing, "holed": dossiers,
         });
+        let shut: Vec<String> = rejoin::closed(self)?.iter().map(|(id, _)| id.to_string()).collect();
+        view["closed_dossiers"] = json!(shut.len());
+        view["closed"] = json!(&shut[..shut.len().min(HOLED_SHOWN_MAX)]);
+        view["lost_logged"] = json!(self.scan(Table::Log, rows::LOST_PREFIX, None, LOST_COUNTED_MAX)?.len());
+        if let Some(standing) = self.witness_standing()? {
+            view["witnesses"] = witnesses_view(&standing);
+        }
+        view["asking"] = json!(self.still_asked()?);
         if let Some((fence, _)) = Fence::load(self)? {
             let text = |list: &[NodeName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
             view["made_at"] = json!(yunling_protocol::day::UnixTime(fence.made_at.0).0);

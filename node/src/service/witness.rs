@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
 use yunling_protocol::custody::Input;
 use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
@@ -22,7 +21,7 @@ use yunling_protocol::log::witness::{self, AddCheckpoint, Alarm, Answer as Judge
 use yunling_protocol::log::{Checkpoint, Entry, Origin};
 use yunling_protocol::message::{Answer, Frame};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::store::{Batch, Expect, Put, Read as _, Table, scan_all};
+use yunling_protocol::store::{Batch, Put, Read as _, Table, scan_all};
 
 use super::log::Inclusion;
 use super::{Node, Refusal, peers};
@@ -54,31 +53,32 @@ pub(crate) struct Rounds {
     errors: BTreeMap<NodeName, String>,
 }
 
+impl Rounds {
+    /// Why a witness gave nothing, for status.
+    pub(crate) fn note_error(&mut self, witness: &NodeName, code: &str) {
+        self.errors.insert(witness.clone(), code.to_owned());
+    }
+
+    /// It gave what was asked.
+    pub(crate) fn forget_error(&mut self, witness: &NodeName) {
+        self.errors.remove(witness);
+    }
+}
+
 impl Node {
     /// Judges the body of an `add-checkpoint`, by HTTP or by a peer.
     pub fn witness(&self, body: &[u8]) -> Result<Judged, Refusal> {
         let _one_at_a_time = self.witnessing.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(request) = AddCheckpoint::parse(body) else { return Ok(Judged::Malformed) };
+        // It forgot what it has cosigned.
+        self.refuse_fenced()?;
         let signer = self.home.keys.signer(Role::Witness);
         let signer = signer.ok_or_else(|| Refusal::new("key-file").with("path", "keys/witness.key"))?;
         let keys = Origin::parse(&request.checkpoint.origin).and_then(|origin| self.witnessed_keys(&origin));
-        let key = rows::witnessed_key(&Sha256::digest(&request.checkpoint.origin).into());
-        let stored = self.get(key.table, &key.key)?;
-        let seen = stored.as_deref().map(Seen::decode).transpose();
-        let seen = seen.map_err(|e| Refusal::new("log-damaged").with("cause", e))?;
         let (name, now) = (self.home.name.as_str(), self.home.clock.now());
         let witness = Witnesser { signer: &signer, name, now };
-        let decided = witness::decide(&witness, &request, keys.as_deref(), seen.as_ref())
-            .map_err(|e| Refusal::new("sign-device").with("cause", e))?;
-        if let Some((_, seen)) = &decided.store {
-            let mut batch = Batch::default();
-            batch.expect.push(match stored {
-                Some(stored) => Expect::Equals(key.clone(), stored),
-                None => Expect::Absent(key.clone()),
-            });
-            set(&mut batch, key, seen.encode());
-            self.commit(batch)?;
-        }
+        let (decided, batch) = witness::judge(self, &witness, &request, keys.as_deref())?;
+        self.commit(batch)?;
         match decided.alarm {
             Some(Alarm::TwoRoots { seen, shown }) => {
                 drop(self.expose(&Evidence::TwoRoots { one: seen, other: shown })?);
@@ -95,7 +95,7 @@ impl Node {
 
     /// Log keys of an origin that is witnessed here. Not those of an older life: a restored node's witnesses
     /// have promised to cosign none (DESIGN §6).
-    fn witnessed_keys(&self, origin: &Origin) -> Option<Vec<NoteKey>> {
+    pub(super) fn witnessed_keys(&self, origin: &Origin) -> Option<Vec<NoteKey>> {
         let named = self.home.config.witnessed().ok()?;
         let listed = self.members().roster().is_some_and(|roster| {
             let policy = roster.node(&origin.node).and_then(|node| node.log.as_ref());

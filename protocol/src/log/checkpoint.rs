@@ -4,6 +4,7 @@
 use std::fmt;
 
 use data_encoding::BASE64;
+use sha2::{Digest as _, Sha256};
 
 use super::merkle::Hash;
 use super::note::{KeyType, Note, NoteError, NoteSignature, key_hash};
@@ -48,6 +49,11 @@ impl Origin {
     pub fn parse(text: &str) -> Option<Self> {
         let (node, generation) = text.rsplit_once('/')?;
         Some(Self { node: NodeName::parse(node).ok()?, generation: decimal(generation)? })
+    }
+
+    /// SHA-256 of its text: where its rows lie, and the path of its monitoring.
+    pub fn hash(&self) -> Hash {
+        Sha256::digest(self.to_string()).into()
     }
 }
 

@@ -40,6 +40,9 @@ const AWAITED: u8 = b'a';
 const PASS: u8 = b's';
 const HEARD: u8 = b'g';
 const CHECKED: u8 = b'k';
+const PROMISED: u8 = b'm';
+const SHOWN: u8 = b'z';
+const LOST: u8 = b'o';
 
 /// Largest checkpoint stored with a head or as cosigned: a note with sixteen signatures has under 3 KiB.
 pub const NOTE_BYTES_MAX: usize = 8 * 1024;
@@ -197,6 +200,36 @@ pub fn evidence_key(hash: &[u8; 32]) -> Key {
 pub fn lifted_key(node: &NodeName) -> Key {
     key(LIFTED, &[node.as_str().as_bytes()])
 }
+
+/// Key of a witness's promise to a restored node: the generation below which it cosigns no log of it.
+pub fn promised_key(node: &NodeName) -> Key {
+    key(PROMISED, &[node.as_str().as_bytes()])
+}
+
+/// The promise made to a node, 0 for none, with the stored bytes that a decision about it expects.
+pub fn promised(read: &(impl Read + ?Sized), node: &NodeName) -> Result<(u64, Option<Vec<u8>>), StoreError> {
+    let key = promised_key(node);
+    let stored = read.get(key.table, &key.key)?;
+    let generation = stored.as_deref().and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+    // Bytes that are no number promise everything: a witness that cannot read its word keeps it.
+    Ok((generation.unwrap_or(if stored.is_some() { u64::MAX } else { 0 }), stored))
+}
+
+/// Key of a seal that the log of before a restore shows, by its nullifier; the value is its statement's id.
+pub fn shown_key(nullifier: &[u8; 32]) -> Key {
+    key(SHOWN, &[nullifier])
+}
+
+/// Prefix of all of them.
+pub const SHOWN_PREFIX: &[u8] = &[SHOWN];
+
+/// Key of an entry that a restore lost and the witnesses gave back, while what it names has not come back.
+pub fn lost_key(id: &[u8; 32]) -> Key {
+    key(LOST, &[id])
+}
+
+/// Prefix of all of them.
+pub const LOST_PREFIX: &[u8] = &[LOST];
 
 /// Prefix of all evidence.
 pub const EVIDENCE_PREFIX: &[u8] = &[EVIDENCE];

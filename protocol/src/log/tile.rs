@@ -204,10 +204,16 @@ pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), TileError> {
 
 /// Entries of a bundle file of that width.
 pub fn decode_entries(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TileError> {
+    let entries = entries_of(bytes)?;
+    if entries.len() == usize::from(width) { Ok(entries) } else { Err(TileError::Length) }
+}
+
+/// Entries of a bundle, however many.
+pub fn entries_of(bytes: &[u8]) -> Result<Vec<&[u8]>, TileError> {
     if bytes.len() > BUNDLE_BYTES_MAX {
         return Err(TileError::TooLarge);
     }
-    let mut entries = Vec::with_capacity(usize::from(width).min(TILE_WIDTH as usize));
+    let mut entries = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
         let (length, tail) = rest.split_first_chunk::<2>().ok_or(TileError::Length)?;
@@ -219,7 +225,7 @@ pub fn decode_entries(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TileError>
         entries.push(entry);
         rest = tail;
     }
-    if entries.len() == usize::from(width) { Ok(entries) } else { Err(TileError::Length) }
+    Ok(entries)
 }
 
 #[cfg(test)]

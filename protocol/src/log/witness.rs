@@ -5,6 +5,10 @@
 //! for one origin: the caller's batch must expect the state that was given here. The answer holds
 //! the cosignature, so whoever loses the race throws it away.
 
+mod stored;
+
+pub use stored::judge;
+
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 

@@ -12,7 +12,7 @@ use crate::log::policy::{PolicyError, Quorum, Witness, WitnessKey};
 use crate::log::tlog_proof::TlogProof;
 use crate::log::{Checkpoint, Entry, Hash, Origin};
 use crate::name::NodeName;
-use crate::roster::{RosterNode, SignedTime};
+use crate::roster::{LogPolicy, RosterNode, SignedTime};
 use crate::statement::Statement;
 
 /// Why a checkpoint or a place under one does not count.
@@ -44,12 +44,35 @@ impl Members {
     /// The witnesses that the roster sets for the log of `owner`; `None` when it sets none, which every
     /// result must say (*bilateral*, DESIGN §6).
     pub fn quorum(&self, owner: &NodeName) -> Result<Option<Quorum>, PolicyError> {
-        let Some(policy) = self.roster().and_then(|roster| roster.node(owner)).and_then(|n| n.log.as_ref())
-        else {
-            return Ok(None);
+        let policy = self.roster().and_then(|roster| roster.node(owner)).and_then(|n| n.log.as_ref());
+        policy.map(|policy| self.quorum_of(owner, policy)).transpose()
+    }
+
+    /// The rules that the log of `owner` has had since `since`, by this node's own clock: that of the version
+    /// held then, and of each that was adopted later. None when one of them sets no witnesses, or when no
+    /// version was held then: what was sealed in that time no quorum need have seen.
+    pub fn quorums_since(&self, owner: &NodeName, since: UnixTime) -> Result<Vec<Quorum>, PolicyError> {
+        let Some(roster) = self.roster() else { return Ok(Vec::new()) };
+        let versions = roster.versions();
+        let Some(held) = versions.iter().rposition(|version| version.at <= since) else {
+            return Ok(Vec::new());
         };
+        let mut quorums: Vec<Quorum> = Vec::new();
+        for version in &versions[held..] {
+            let nodes = &version.signed.roster().nodes;
+            let policy = nodes.iter().find(|node| node.name() == owner).and_then(|node| node.log.as_ref());
+            let Some(policy) = policy else { return Ok(Vec::new()) };
+            let quorum = self.quorum_of(owner, policy)?;
+            if !quorums.contains(&quorum) {
+                quorums.push(quorum);
+            }
+        }
+        Ok(quorums)
+    }
+
+    fn quorum_of(&self, owner: &NodeName, policy: &LogPolicy) -> Result<Quorum, PolicyError> {
         let witnesses = policy.witnesses.iter().map(|node| self.witness(node)).collect();
-        Quorum::new(&policy.name, owner, witnesses, usize::try_from(policy.k).unwrap_or(usize::MAX)).map(Some)
+        Quorum::new(&policy.name, owner, witnesses, usize::try_from(policy.k).unwrap_or(usize::MAX))
     }
 
     /// Whether the roster sets witnesses for the log of `owner`.

@@ -87,6 +87,8 @@ pub enum Frame {
         generation: u64,
         /// `checkpoint`, `tile/0/000`, …
         path: String,
+        /// Whose log, when it is not that of the asked node but what a witness has mirrored of it.
+        of: Option<NodeName>,
     },
     /// A checkpoint to be witnessed: the body of `add-checkpoint` (`c2sp.org/tlog-witness`).
     AddCheckpoint(Vec<u8>),
@@ -256,8 +258,10 @@ impl Frame {
                 let known = [Some(card), Some(mine), yours.as_ref()].into_iter().flatten();
                 frame(4, known.map(|bytes| cbor::bytes(bytes.as_slice())).collect())
             }
-            Frame::LogFile { generation, path } => {
-                frame(5, vec![cbor::int(*generation), cbor::text(path.as_str())])
+            Frame::LogFile { generation, path, of } => {
+                let mut items = vec![cbor::int(*generation), cbor::text(path.as_str())];
+                items.extend(of.as_ref().map(|node| cbor::text(node.as_str())));
+                frame(5, items)
             }
             Frame::AddCheckpoint(body) => frame(8, vec![cbor::bytes(body.as_slice())]),
             Frame::Status(ask) => frame(7, ask.items()),
@@ -291,6 +295,13 @@ impl Frame {
             5 => Frame::LogFile {
                 generation: cbor::as_uint(&take(&mut items, 1)?, 1)?,
                 path: cbor::as_text(take(&mut items, 2)?, 2, SHORT_TEXT_BYTES_MAX)?,
+                of: match items.len() {
+                    0 => None,
+                    _ => {
+                        let node = cbor::as_text(take(&mut items, 3)?, 3, NODE_NAME_BYTES_MAX)?;
+                        Some(NodeName::parse(&node).map_err(|_| CborError::WrongType(3))?)
+                    }
+                },
             },
             8 => Frame::AddCheckpoint(take_bytes(&mut items, 1, CHECKPOINT_REQUEST_BYTES_MAX)?),
             7 => Frame::Status(StatusAsk::take(&mut items)?),
@@ -375,7 +386,7 @@ mod tests {
             Frame::Changes { dossier: DossierId([1; 16]), shown: StatementId([2; 32]) },
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: None }),
             Frame::Pairing(Pairing { card: vec![1], mine: vec![2], yours: Some(vec![3]) }),
-            Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into() },
+            Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into(), of: None },
             Frame::AddCheckpoint(b"old 0\n\n".to_vec()),
             Frame::Hello(newer.clone()),
             Frame::Roster { have: 3 },

@@ -18,6 +18,7 @@ use crate::member::Members;
 use crate::message::{Content, Life};
 use crate::name::{NODE_NAME_BYTES_MAX, NodeName};
 use crate::office::{DecideError, Office, Vault};
+use crate::recovery::rejoin;
 use crate::store::{Batch, Expect, Key, Put, Read, Table};
 
 /// Peers a fence can name: more than a node may have.
@@ -32,6 +33,11 @@ pub const REASON_BYTES_MAX: usize = 512;
 /// Key of the fence; absent on a node that may append.
 pub fn fence_key() -> Key {
     Key::new(Table::Meta, &b"fence"[..])
+}
+
+/// Key of what a node still asks its peers after its witnesses opened the fence; absent when all have told.
+pub fn asking_key() -> Key {
+    Key::new(Table::Meta, &b"asking"[..])
 }
 
 /// Key of the node's own life.
@@ -66,7 +72,7 @@ pub fn decode_life(bytes: &[u8]) -> Option<Life> {
 pub struct Fence {
     /// When the backup was made, by this node's own clock.
     pub made_at: UnixTime,
-    /// Generation of the life it was made in.
+    /// Generation of the life it was made in; of the first one where a backup was made behind a fence.
     pub old_generation: u64,
     /// Peers made since, as the operator named them: they must answer too.
     pub new_peers: Vec<NodeName>,
@@ -103,9 +109,10 @@ impl Fence {
             heard: Vec::new(),
             cursors: BTreeMap::new(),
         };
-        if let Some((inner, _)) = Self::load(restored)? {
-            fence.made_at = fence.made_at.min(inner.made_at);
-            fence.new_peers.extend(inner.new_peers);
+        for inner in [Self::load(restored)?, Self::load_asking(restored)?].into_iter().flatten() {
+            fence.made_at = fence.made_at.min(inner.0.made_at);
+            fence.old_generation = fence.old_generation.min(inner.0.old_generation);
+            fence.new_peers.extend(inner.0.new_peers);
         }
         // An operator may name a peer twice; the record may not.
         fence.new_peers.sort();
@@ -167,7 +174,15 @@ impl Fence {
 
     /// The fence of this store with its stored bytes, `None` when it may append.
     pub fn load(read: &(impl Read + ?Sized)) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
-        let key = fence_key();
+        Self::load_from(read, &fence_key())
+    }
+
+    /// What is still asked although the fence is open, with its stored bytes.
+    pub fn load_asking(read: &(impl Read + ?Sized)) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
+        Self::load_from(read, &asking_key())
+    }
+
+    fn load_from(read: &(impl Read + ?Sized), key: &Key) -> Result<Option<(Self, Vec<u8>)>, LedgerError> {
         match read.get(key.table, &key.key)? {
             Some(bytes) => Ok(Some((Self::decode(&bytes)?, bytes))),
             None => Ok(None),
@@ -197,10 +212,14 @@ impl Fence {
     }
 }
 
-/// Asks every missing peer that is known; safe to repeat, the question of each has one place in
-/// the outbox. A peer named as new is asked once its card is accepted again.
-pub fn ask_all(office: &Office<'_>, fence: &Fence) -> Result<Batch, DecideError> {
-    let mut batch = Batch::default();
+/// Asks every missing peer that is known, and every witness; safe to repeat, the question of each has one
+/// place in the outbox. A peer named as new is asked once its card is accepted again.
+pub fn ask_all(
+    office: &Office<'_>,
+    read: &(impl Read + ?Sized),
+    fence: &Fence,
+) -> Result<Batch, DecideError> {
+    let mut batch = rejoin::ask(office, read, fence)?;
     for peer in fence.missing(office.members, office.me) {
         if office.members.is_active(&peer) {
             fence.ask(office, &peer, &mut batch)?;
@@ -234,20 +253,34 @@ pub fn raise(
     ledger::set(&mut batch, fence_key(), fence.encode());
     ledger::set(&mut batch, life_key(), encode_life(life));
     let raised = Office { life, ..*office };
-    batch.merge(ask_all(&raised, &fence)?);
+    batch.merge(ask_all(&raised, read, &fence)?);
     Ok((batch, life))
 }
 
-/// Ends the fence: what this node had half made in its old life is cancelled, because its peers have
-/// dropped it too and might answer it no more. A copy that was accepted stays: only the old
-/// custodian can say whether it has sealed.
+/// Ends the fence. A dossier whose seal shows in the log of before is closed first; the peers that have not
+/// told everything are asked on.
+///
+/// What this node had half made in its old life is cancelled, because its peers have dropped it too and
+/// might answer it no more. A copy that was accepted stays: only the old custodian can say whether it has
+/// sealed.
 pub(super) fn open(
     office: &Office<'_>,
     books: &dyn Books,
     vault: &dyn Vault,
     fresh: &mut Fresh,
+    fence: &Fence,
     batch: &mut Batch,
 ) -> Result<(), DecideError> {
+    if rejoin::shut(office, books, vault, batch)? {
+        // More than one batch holds: the fence stays for the rest.
+        return Ok(());
+    }
+    rejoin::clear(office, books, fence, batch)?;
+    if fence.missing(office.members, office.me).is_empty() {
+        batch.put.push(Put::Delete(asking_key()));
+    } else {
+        ledger::set(batch, asking_key(), fence.encode());
+    }
     batch.put.push(Put::Delete(fence_key()));
     for transfer in live(books)? {
         let half_made = match transfer.side {
@@ -304,7 +337,9 @@ pub fn lift(
     batch.expect.push(Expect::Equals(fence_key(), stored));
     batch.put.extend(missing.iter().map(|peer| Put::Delete(question_key(peer))));
     ledger::set(&mut batch, lifted_key(office.life), act.clone());
-    open(office, books, vault, fresh, &mut batch)?;
+    // Named by the operator, so they are asked no more.
+    let nobody = Fence { heard: [fence.heard.clone(), missing].concat(), ..fence };
+    open(office, books, vault, fresh, &nobody, &mut batch)?;
     Ok((batch, act))
 }
 

@@ -4,6 +4,7 @@
 //! Everything told is signed, mostly by this node itself, so a peer can hide but not invent.
 
 use super::fence::{self, Fence, fence_key};
+use super::rejoin;
 use crate::custody::record::{Loaded, forget_leftovers};
 use crate::custody::taking::verify_copied;
 use crate::custody::{PURGE_SECONDS, Side, Stage, Transfer, giving};
@@ -12,6 +13,7 @@ use crate::dossier::Custody;
 use crate::fresh::Fresh;
 use crate::id::DossierId;
 use crate::ledger::{self, Appender, Books, HeadRecord, LedgerError};
+use crate::log::rows;
 use crate::message::{Answer, Content, Message};
 use crate::name::NodeName;
 use crate::office::{DecideError, Decision, Office, Vault};
@@ -70,10 +72,13 @@ pub fn take(
     }
     // What an earlier life was told closes dossiers, but a peer that told it may know more by now.
     let to_me = (message.epoch, message.transfer.0) == (office.life.generation, office.life.mark);
-    if let Some((mut fence, stored)) = Fence::load(books)?.filter(|_| to_me) {
+    let fenced = Fence::load(books)?;
+    let (key, open) = if fenced.is_some() { (fence_key(), false) } else { (fence::asking_key(), true) };
+    let asking = if open { Fence::load_asking(books)? } else { fenced };
+    if let Some((mut fence, stored)) = asking.filter(|_| to_me) {
         let asked = fence.cursors.get(&message.from).map_or(&[][..], Vec::as_slice);
         if asked == after.as_slice() && !fence.heard.contains(&message.from) {
-            batch.expect.push(Expect::Equals(fence_key(), stored));
+            batch.expect.push(Expect::Equals(key.clone(), stored));
             match next {
                 Some(next) if next.len() <= fence::CURSOR_BYTES_MAX && next > after => {
                     fence.cursors.insert(message.from.clone(), next.clone());
@@ -86,9 +91,13 @@ pub fn take(
                     fence.heard.push(message.from.clone());
                 }
             }
-            ledger::set(&mut batch, fence_key(), fence.encode());
+            ledger::set(&mut batch, key.clone(), fence.encode());
             if fence.missing(office.members, office.me).is_empty() {
-                fence::open(office, books, vault, fresh, &mut batch)?;
+                if open {
+                    batch.put.push(Put::Delete(key));
+                } else {
+                    fence::open(office, books, vault, fresh, &fence, &mut batch)?;
+                }
             }
         }
     }
@@ -96,7 +105,8 @@ pub fn take(
     Ok(Decision { batch, answer: Answer::Ok, wake })
 }
 
-/// Opens a fence that has nobody left to wait for (a node without peers, or the last one removed).
+/// Opens a fence whose witnesses have all said what they know, or that has nobody left to wait for (a node
+/// without peers, or the last one removed); ends the asking that goes on behind an open one.
 pub fn settle(
     office: &Office<'_>,
     books: &dyn Books,
@@ -104,10 +114,19 @@ pub fn settle(
     fresh: &mut Fresh,
 ) -> Result<Batch, DecideError> {
     let mut batch = Batch::default();
-    let Some((fence, stored)) = Fence::load(books)? else { return Ok(batch) };
-    if fence.missing(office.members, office.me).is_empty() {
+    let Some((fence, stored)) = Fence::load(books)? else {
+        if let Some((asking, stored)) = Fence::load_asking(books)?
+            && asking.missing(office.members, office.me).is_empty()
+        {
+            batch.expect.push(Expect::Equals(fence::asking_key(), stored));
+            batch.put.push(Put::Delete(fence::asking_key()));
+        }
+        return Ok(batch);
+    };
+    let enough = || rejoin::standing(office, books, &fence).map(|s| s.is_some_and(|s| s.enough()));
+    if fence.missing(office.members, office.me).is_empty() || enough()? {
         batch.expect.push(Expect::Equals(fence_key(), stored));
-        fence::open(office, books, vault, fresh, &mut batch)?;
+        fence::open(office, books, vault, fresh, &fence, &mut batch)?;
     }
     Ok(batch)
 }
@@ -121,6 +140,11 @@ fn own(
     batch: &mut Batch,
 ) -> Result<(), DecideError> {
     let id = statement.common.dossier;
+    // It stood in the log that the witnesses gave back, and what it says is here again.
+    let lost = rows::lost_key(&statement.id.0);
+    if books.get(lost.table, &lost.key)?.is_some() {
+        batch.put.push(Put::Delete(lost));
+    }
     match &statement.body {
         Body::Seal(seal) => return close(office, books, statement, seal, batch),
         Body::Receipt(receipt) => {
@@ -175,9 +199,15 @@ fn close(
             return Ok(());
         }
     }
-    let whole = record
-        .as_ref()
-        .is_some_and(|r| !r.destroyed && (r.epoch, r.length, r.head) == (seal.epoch, seal.count, seal.head));
+    let shut = rejoin::closed_key(id);
+    if books.get(shut.table, &shut.key)?.is_some() {
+        batch.put.push(Put::Delete(shut));
+    }
+    let whole = record.as_ref().is_some_and(|r| {
+        !r.destroyed
+            && r.closed.is_none()
+            && (r.epoch, r.length, r.head) == (seal.epoch, seal.count, seal.head)
+    });
     let mut appended = None;
     // A chain with holes takes no seal; it is closed all the same.
     let loaded = if whole { Appender::load(books, id, office.profile) } else { Ok(None) };

@@ -251,6 +251,7 @@ impl Scene<'_> {
             length,
             head: ids.fold(empty_head(self.id), next_head),
             custody: Custody::Open(self.office.me.clone()),
+            closed: None,
             ..HeadRecord::of(dossier, self.office.profile)
         }
     }

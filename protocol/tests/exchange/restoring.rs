@@ -40,7 +40,7 @@ pub(crate) fn restore(world: &mut World, at: usize, from: &Oracle, mark: u8) {
 
 fn ask(world: &World, at: usize) {
     let (fence, _) = Fence::load(&world.desks[at].store).unwrap().expect("fenced");
-    let batch = ask_all(&world.office(at), &fence).unwrap();
+    let batch = ask_all(&world.office(at), &world.desks[at].store, &fence).unwrap();
     world.commit(at, batch).unwrap();
 }
 
@@ -384,7 +384,7 @@ fn a_backup_made_behind_a_fence_asks_since_the_backup_before_it() {
     let store = backup(&world, YUXI);
     let name = world.desks[CHUXIONG].name.clone();
     let outer = Fence::begin(&store, world.now.get(), 2, std::slice::from_ref(&name)).unwrap();
-    assert_eq!((outer.made_at, outer.old_generation), (inner.made_at, 2));
+    assert_eq!((outer.made_at, outer.old_generation), (inner.made_at, inner.old_generation));
     assert_eq!((outer.new_peers, outer.heard), (vec![name], vec![]));
     world.settle();
     assert!(ledger::statement(&world.desks[YUXI].store, id, hour).unwrap().is_some());

@@ -120,6 +120,8 @@ impl World {
             }
             Content::Known { .. } => recovery::learn::take(&office, books, &PlainVault, fresh, message),
             Content::Notice { .. } => takeover::noticed(&office, books, message),
+            Content::Rejoin { since } => recovery::rejoin::vouch(&office, books, message, *since),
+            Content::Vouch { .. } => recovery::rejoin::take(&office, books, message),
             Content::Cancel { .. } if taker()? => {
                 taking::receive(&office, books, &PlainVault, fresh, message)
             }
@@ -157,7 +159,7 @@ impl World {
                 let Ok(decision) = taking::advance(&office, loaded, &input) else { return };
                 decision.batch
             }
-            Content::Recovering { .. } => {
+            Content::Recovering { .. } | Content::Rejoin { .. } => {
                 let Answer::Stale { seen } = answer else { return };
                 recovery::raise(&office, desk, *seen, &mut self.fresh(packet.from)).expect("a fenced node").0
             }
@@ -186,7 +188,7 @@ impl World {
         let silent = |at: usize| self.silent.borrow().contains(&at);
         self.resign(from);
         let fenced = self.office(from).fenced;
-        let may = |p: &Packet| !fenced || matches!(p.word(), "recovering" | "known");
+        let may = |p: &Packet| !fenced || matches!(p.word(), "recovering" | "known" | "rejoin" | "vouch");
         let packets = self.outbox(from).into_iter().filter(|p| !silent(p.from) && !silent(p.to) && may(p));
         packets.map(|p| self.carry(&p)).collect()
     }
@@ -230,6 +232,9 @@ impl World {
         for _ in 0..ROUNDS_MAX {
             for at in 0..self.desks.len() {
                 self.send_all(at);
+                if self.logged {
+                    self.keep_log(at);
+                }
                 while let Some(t) = self.has_work(at) {
                     self.work(at, t.id, 64, Dies::Never);
                     let stuck = self.transfer(at, t.id).is_some_and(|n| n == t);

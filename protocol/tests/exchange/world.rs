@@ -14,6 +14,7 @@ use yunling_protocol::fresh::Fresh;
 use yunling_protocol::id::{DossierId, DossierKey, StatementId, TransferId};
 use yunling_protocol::key::{KeyEntry, Role, Signer, SoftSigner};
 use yunling_protocol::ledger::{self, Books, LedgerError};
+use yunling_protocol::log::rows;
 use yunling_protocol::member::{Member, Members};
 use yunling_protocol::message::Life;
 use yunling_protocol::name::NodeName;
@@ -103,10 +104,23 @@ pub(crate) struct World {
     /// Nodes that answer nobody now.
     pub(crate) silent: RefCell<BTreeSet<usize>>,
     seed: u64,
+    /// Whether the offices keep logs, whose witnesses the roster names.
+    pub(crate) logged: bool,
+    /// What each witness has mirrored of each log.
+    pub(crate) mirrors: RefCell<BTreeMap<(usize, String), Vec<Vec<u8>>>>,
     /// Head records of each dossier at the last check: what did not change is not checked again.
     seen: RefCell<BTreeMap<DossierId, Vec<Option<Vec<u8>>>>>,
     /// The longest history of each dossier seen so far.
     history: RefCell<BTreeMap<DossierId, Vec<Vec<u8>>>>,
+}
+
+/// Key of an office in another role than that of statements, where no two may be the same.
+pub(crate) fn role_key(office: &NodeName, role: Role) -> SoftSigner {
+    let mut seed = [role as u8; 32];
+    for (at, byte) in office.as_str().bytes().take(31).enumerate() {
+        seed[at + 1] = byte;
+    }
+    SoftSigner::from_seed(&seed)
 }
 
 /// A signed card of a made-up office.
@@ -159,6 +173,8 @@ impl World {
             now: Cell::new(BEGIN),
             silent: RefCell::default(),
             seed,
+            logged: false,
+            mirrors: RefCell::default(),
             seen: RefCell::default(),
             history: RefCell::default(),
         }
@@ -211,6 +227,10 @@ impl World {
 
     /// Commits; a batch that does not hold changes nothing.
     pub(crate) fn commit(&self, at: usize, batch: Batch) -> Result<(), CommitError> {
+        let mut batch = batch;
+        if self.logged {
+            rows::enqueue(&self.desks[at].name, &self.members, self.now.get(), &mut batch);
+        }
         self.desks[at].store.commit(batch)
     }
 
@@ -321,7 +341,8 @@ impl World {
         let holds = |at: &usize| {
             let record = ledger::head_record(&self.desks[*at], id).unwrap();
             let fenced = Fence::load(&self.desks[*at].store).unwrap().is_some();
-            !fenced && record.is_some_and(|r| r.custody == Custody::Open(self.desks[*at].name.clone()))
+            let me = &self.desks[*at].name;
+            !fenced && record.is_some_and(|r| r.closed.is_none() && r.custody == Custody::Open(me.clone()))
         };
         (0..self.desks.len()).filter(holds).collect()
     }

@@ -361,6 +361,9 @@ pub(crate) fn contents() -> Vec<(&'static str, Content)> {
             },
         ),
         ("known-least", Content::Known { after: vec![], items: vec![], next: None }),
+        ("rejoin", Content::Rejoin { since: 2 }),
+        ("vouch", Content::Vouch { roster: 7, logs: vec![b"vol.yn.cn/532900/2\n".to_vec(); 2] }),
+        ("vouch-least", Content::Vouch { roster: 0, logs: vec![] }),
     ]
 }
 
@@ -406,7 +409,15 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
         ("frame-changes", Frame::Changes { dossier: DossierId([0x11; 16]), shown: target() }),
         ("frame-pairing", Frame::Pairing(pairing(Some(vec![0xd4; 8])))),
         ("frame-pairing-first", Frame::Pairing(pairing(None))),
-        ("frame-log-file", Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into() }),
+        ("frame-log-file", Frame::LogFile { generation: 2, path: "tile/0/x001/234.p/5".into(), of: None }),
+        (
+            "frame-log-file-mirrored",
+            Frame::LogFile {
+                generation: 2,
+                path: "tile/entries/001".into(),
+                of: Some(name("vol.yn.cn/532900")),
+            },
+        ),
         ("frame-add-checkpoint", Frame::AddCheckpoint(b"old 0\n\n".to_vec())),
         ("frame-status", Frame::Status(status_ask(Some((place(), target()))))),
         ("frame-status-lists", Frame::Status(status_ask(None))),

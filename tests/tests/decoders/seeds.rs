@@ -165,6 +165,7 @@ fn rows(golden: &BTreeMap<String, String>) -> Seeds {
     let at = twice.windows(7).position(|w| w == b"kunming").unwrap();
     twice.splice(at - 1..at + 7, *b"\x64dali");
     let head = |custody| HeadRecord {
+        closed: None,
         epoch: 1,
         length: 42,
         head: ChainHead([0x55; 32]),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use yunling_tests::office::{Office, Sheet, id_number, record_on, sums, text, until};
 
+use super::roster::{Stewards, first_with, shown, wait_met};
+
 /// The machine is gone: only the backup and the identity in the safe are left. Restores and starts.
 fn come_back(folder: &Path, office: &mut Office, backup: &Path, peers: &[&str]) {
     office.kill9();
@@ -146,4 +148,87 @@ fn a_peer_made_after_the_backup_is_waited_for_and_the_fence_can_be_lifted_by_nam
     assert_eq!(kunming.ok(&without)["missing"], serde_json::json!(["ghost"]));
     assert_eq!(recovery(&kunming).1["lifted"], true);
     kunming.refused(&without, "fence-none");
+}
+
+/// Five offices in a roster; three of them witness the log of Kunming, two of which must cosign.
+fn witnessed(folder: &Path) -> [Office; 5] {
+    let offices = [
+        ("kunming", "530100"),
+        ("dali", "532900"),
+        ("yuxi", "530400"),
+        ("chuxiong", "532300"),
+        ("baoshan", "530500"),
+    ];
+    let offices = offices.map(|(name, division)| Office::open(folder, name, division));
+    let all: Vec<&Office> = offices.iter().collect();
+    let stewards = Stewards::make(&offices[0], folder);
+    let witnesses = ["--log", "kunming=2:dali,yuxi,chuxiong"];
+    let (one, fingerprint) = first_with(&stewards, &all, "30", &witnesses);
+    for office in &all {
+        office.ok(&["roster", "publish", shown(&one), "--fingerprint", &fingerprint]);
+    }
+    wait_met(&all);
+    offices
+}
+
+#[test]
+fn two_of_three_witnesses_open_the_fence_while_the_peer_that_has_the_record_is_down() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let [mut kunming, dali, mut yuxi, mut chuxiong, mut baoshan] = witnessed(folder);
+    let sheet = Sheet::default().person(0, &[60, 60]).person(1, &[45]);
+    kunming.import(&sheet.write(folder, "sheet.csv"));
+    let [gone, stays] = [0, 1].map(|n| text(&kunming.dossier(&id_number(n)), "dossier"));
+    let old = backup(folder, &kunming);
+    kunming.move_to(&gone, &baoshan);
+    kunming.ok(&record_on(&stays, "2025-07-01", "30"));
+
+    // Baoshan, which has the record, never comes back; of the witnesses one has answered.
+    baoshan.kill9();
+    yuxi.kill9();
+    chuxiong.kill9();
+    come_back(folder, &mut kunming, &old, &["--no-new-peers"]);
+    let view = until("dali has answered", || {
+        let view = recovery(&kunming).1;
+        (view["witnesses"]["rules"][0]["heard"] == serde_json::json!(["dali"])).then_some(view)
+    });
+    let rule = &view["witnesses"]["rules"][0];
+    assert_eq!((&rule["need"], &rule["of"]), (&2.into(), &3.into()), "{view}");
+    assert_eq!(rule["waits"], serde_json::json!(["chuxiong", "yuxi"]), "{view}");
+    kunming.refused(&record_on(&stays, "2025-07-02", "30"), "fenced");
+    assert!(!kunming.home.join("log/2").exists(), "its log begins when it knows what it closes");
+
+    yuxi.start();
+    opens(&kunming);
+    let view = recovery(&kunming).1;
+    assert_eq!((&view["closed_dossiers"], &view["lifted"]), (&1.into(), &false.into()), "{view}");
+    assert_eq!(view["closed"], serde_json::json!([gone]), "{view}");
+    assert!(view["lost_logged"].as_u64() >= Some(2), "a seal and an hour: {view}");
+    assert_eq!(view["asking"], serde_json::json!(["baoshan", "chuxiong"]), "{view}");
+    // What was sealed after the backup stays closed; what was not goes on.
+    kunming.refused(&record_on(&gone, "2025-07-03", "30"), "dossier-closed");
+    kunming.refused(&["proof", "issue", &gone], "dossier-closed");
+    kunming.refused(&["transfer", "authorize", &gone, "--to", "dali", "--checked"], "dossier-closed");
+    kunming.ok(&record_on(&stays, "2025-07-02", "30"));
+    kunming.wait_minutes(&stays, 75);
+    // A restart changes nothing of it, and the log of the new life closes the old one where it ended.
+    kunming.restart();
+    kunming.refused(&record_on(&gone, "2025-07-03", "30"), "dossier-closed");
+    let life = until("the log of the new life", || std::fs::read(kunming.home.join("log/2/life")).ok());
+    let closed = yunling_protocol::log::life::LifeRecord::decode(&life).expect("a record").closes;
+    let newest = std::fs::read(kunming.home.join("log/1/checkpoint")).expect("the old log is here");
+    let newest = yunling_protocol::log::Checkpoint::parse(&newest).expect("a checkpoint").1;
+    assert_eq!(closed.map(|(_, size, root)| (size, root)), Some((newest.size, newest.root)));
+    let audited = dali.ok(&["audit", "kunming"]);
+    assert_eq!(audited["clean"], true, "{audited}");
+    // Nobody opens it by accident; an operator must name who was not heard.
+    let reopen = ["recovery", "lift", "--dossier", gone.as_str(), "--reason", "x"];
+    kunming.refused(&reopen, "fence-missing-unnamed");
+
+    // Baoshan is found after all, and with it the seal.
+    baoshan.start();
+    until("the seal is found", || (recovery(&kunming).1["closed_dossiers"] == 0).then_some(()));
+    kunming.refused(&record_on(&gone, "2025-07-03", "30"), "dossier-moved");
+    assert!(baoshan.is_custodian(&gone));
+    kunming.refused(&reopen, "dossier-not-closed");
 }

@@ -123,7 +123,23 @@ pub(super) fn recovery(node: Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>,
         let view = tokio::task::spawn_blocking(move || reader.recovery()).await;
         let view = view.map_err(|e| Refusal::new("internal").with("cause", e))??;
         let mut checks = Vec::new();
-        if view["fenced"] == true {
+        let rules = view["witnesses"]["rules"].as_array().cloned().unwrap_or_default();
+        for rule in &rules {
+            let names = |key: &str| {
+                let names = rule[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+                names.collect::<Vec<_>>().join(" ")
+            };
+            let heard = rule["heard"].as_array().map_or(0, Vec::len);
+            let check = Check::warn("fence-witnesses").with("heard", heard).with("need", &rule["need"]);
+            checks.push(check.with("of", &rule["of"]).with("waits", names("waits")));
+        }
+        if view["witnesses"]["forked"] == true {
+            checks.push(Check::fail("fence-forked"));
+        }
+        if view["closed_dossiers"].as_u64().unwrap_or_default() > 0 {
+            checks.push(Check::warn("dossiers-closed").with("count", &view["closed_dossiers"]));
+        }
+        if view["fenced"] == true && rules.is_empty() {
             let missing = view["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let missing: Vec<&str> = missing.collect();
             checks.push(Check::warn("fence-closed").with("missing", missing.join(" ")));

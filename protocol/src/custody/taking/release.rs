@@ -14,6 +14,7 @@ use crate::log::{Entry, rows};
 use crate::message::{Answer, Content, Message};
 use crate::mutants::{self, Mutant};
 use crate::office::{self, DecideError, Decision, Office, Secrets, Vault};
+use crate::recovery::rejoin::forgotten_seal;
 use crate::statement::{Body, Received, Statement};
 use crate::store::Batch;
 
@@ -96,6 +97,12 @@ pub(super) fn release(
     let Body::Seal(body) = &seal.body else { return Ok(Decision::refused("seal-mismatch")) };
     if let Some(record) = ledger::head_record(books, message.dossier)?.filter(|r| r.epoch > body.epoch) {
         return gone_on(office, loaded, &before, seal.id, &record);
+    }
+    // It was here in this life of the dossier and left again, which a restore made this node forget: the
+    // seal shows in its log and is looked for.
+    let next = secrets.key.nullifier(body.epoch.saturating_add(1));
+    if forgotten_seal(books, message.dossier, &next)?.is_some() {
+        return Ok(Decision::answer(Answer::Busy));
     }
     let mut batch = Batch::default();
     if copies_again {
