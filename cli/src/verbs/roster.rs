@@ -24,6 +24,7 @@ use crate::files;
 use crate::show::text;
 use crate::words::fields;
 
+pub(crate) use draft::moment;
 use file::RosterFile;
 pub(crate) use said::short;
 

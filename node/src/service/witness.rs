@@ -59,15 +59,14 @@ impl Node {
     pub fn witness(&self, body: &[u8]) -> Result<Judged, Refusal> {
         let _one_at_a_time = self.witnessing.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(request) = AddCheckpoint::parse(body) else { return Ok(Judged::Malformed) };
-        let signer = self.home.keys.signer(Role::Witness);
-        let signer = signer.ok_or_else(|| Refusal::new("key-file").with("path", "keys/witness.key"))?;
+        let signer = self.signer_of(Role::Witness)?;
         let keys = Origin::parse(&request.checkpoint.origin).and_then(|origin| self.witnessed_keys(&origin));
         let key = rows::witnessed_key(&Sha256::digest(&request.checkpoint.origin).into());
         let stored = self.get(key.table, &key.key)?;
         let seen = stored.as_deref().map(Seen::decode).transpose();
         let seen = seen.map_err(|e| Refusal::new("log-damaged").with("cause", e))?;
         let (name, now) = (self.home.name.as_str(), self.home.clock.now());
-        let witness = Witnesser { signer: &signer, name, now };
+        let witness = Witnesser { signer: &*signer, name, now };
         let decided = witness::decide(&witness, &request, keys.as_deref(), seen.as_ref())
             .map_err(|e| Refusal::new("sign-device").with("cause", e))?;
         if let Some((_, seen)) = &decided.store {

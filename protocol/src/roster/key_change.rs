@@ -41,6 +41,16 @@ pub enum Voucher {
     RecoveryKey,
 }
 
+impl Voucher {
+    /// Stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::StatementKey => "statement",
+            Self::RecoveryKey => "recovery",
+        }
+    }
+}
+
 /// Why a card or a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyChangeError {
