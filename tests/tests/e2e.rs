@@ -13,6 +13,8 @@ mod demo;
 mod doctor;
 #[path = "e2e/imports.rs"]
 mod imports;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/kills.rs"]
 mod kills;
 #[path = "e2e/log.rs"]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use yunling_tests::office::{Office, Plan, Sheet, id_number, text, until};
 
 /// Arguments that record an hour away, well evidenced, so that policy lets it in at once.
-fn record_on<'a>(who: &'a str, day: &'a str, minutes: &'a str) -> Vec<&'a str> {
+pub(super) fn record_on<'a>(who: &'a str, day: &'a str, minutes: &'a str) -> Vec<&'a str> {
     let mut arguments = yunling_tests::office::record_on(who, day, minutes);
     arguments.extend(["--grade", "B"]);
     arguments
@@ -36,7 +36,7 @@ impl Stewards {
     }
 
     /// Signs with two stewards; the first alone is not enough.
-    fn sign(&self, office: &Office, file: &Path, by: [u8; 2]) -> Value {
+    pub(super) fn sign(&self, office: &Office, file: &Path, by: [u8; 2]) -> Value {
         let one = office.ok(&["roster", "sign", shown(file), "--key", shown(&self.key(by[0]))]);
         assert_eq!(one["complete"], false, "{one}");
         let (exit, refused) = office.json(&["roster", "verify", shown(file)]);
@@ -78,7 +78,7 @@ pub(super) fn first_with(
     (file, text(&made, "fingerprint"))
 }
 
-fn version(office: &Office) -> u64 {
+pub(super) fn version(office: &Office) -> u64 {
     office.ok(&["status"])["roster"]["version"].as_u64().unwrap_or_default()
 }
 
