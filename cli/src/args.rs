@@ -85,6 +85,9 @@ pub(crate) enum Verb {
     /// The roster.
     #[command(subcommand, arg_required_else_help = true)]
     Roster(Box<verbs::roster::Verb>),
+    /// This node's keys.
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(verbs::key::Verb),
     /// Proofs.
     #[command(subcommand, arg_required_else_help = true)]
     Proof(verbs::proof::Verb),

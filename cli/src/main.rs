@@ -10,6 +10,7 @@ mod cards;
 mod control;
 mod demo;
 mod failure;
+mod fetch;
 mod files;
 mod help;
 mod output;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use yunling_node::clock::Clock;
-use yunling_protocol::card::SignedCard;
+use yunling_protocol::card::{SignedCard, follow};
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::member::{Member, Members};
 use yunling_protocol::name::NodeName;
@@ -75,17 +75,22 @@ impl Trust {
         Ok(())
     }
 
-    /// Of two cards of one node the newer counts; other keys under one name are refused.
+    /// Of two cards of one node the newer counts; other keys under one name are refused, unless the newer
+    /// card continues the older one.
     fn add_card(&mut self, card: SignedCard, shown: &str) -> Result<(), Failure> {
         let name = &card.card.name;
-        let old = self.members.get(name).map(|m| (m.card.fingerprint(), m.card.card.made_at));
-        match old {
-            Some((fingerprint, _)) if fingerprint != card.fingerprint() => {
+        if let Some(Member { card: held, .. }) = self.members.get(name) {
+            let newer = card.card.made_at > held.card.made_at;
+            let (old, new) = if newer { (held, &card) } else { (&card, held) };
+            let followed = || follow::follows(old, new, None, new.card.made_at).is_ok();
+            if old.fingerprint() != new.fingerprint() && !followed() {
                 return Err(Failure::usage("trust-conflict").with("path", shown).with("name", name));
             }
-            Some((_, made_at)) if made_at >= card.card.made_at => {}
-            _ => self.members.insert(Member { card, removed_at: None }),
+            if !newer {
+                return Ok(());
+            }
         }
+        self.members.insert(Member { card, removed_at: None });
         Ok(())
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod dossier;
 pub(crate) mod evidence;
 pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod key;
 pub(crate) mod peer;
 pub(crate) mod proof;
 pub(crate) mod record;
@@ -101,6 +102,7 @@ async fn act(verb: Verb, context: &Context<'_>) -> Result<Exit, Failure> {
         Verb::Audit(args) => audit::run(args, context).await,
         Verb::Evidence(verb) => evidence::run(verb, context).await,
         Verb::Roster(verb) => roster::run(*verb, context).await,
+        Verb::Key(verb) => key::run(verb, context).await,
         Verb::Proof(verb) => proof::run(verb, context).await,
         Verb::TrustPack(verb) => trust_pack::run(verb, context).await,
         Verb::Backup(verb) => backup::run(verb, context).await,

@@ -7,20 +7,22 @@ use fluent_bundle::resolver::errors::ReferenceKind;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentError, FluentResource};
 use unic_langid::LanguageIdentifier;
 
-const ZH: [&str; 8] = [
+const ZH: [&str; 9] = [
     include_str!("../words/zh.ftl"),
     include_str!("../words/errors.zh.ftl"),
     include_str!("../words/courier.zh.ftl"),
+    include_str!("../words/keys.zh.ftl"),
     include_str!("../words/log.zh.ftl"),
     include_str!("../words/roster.zh.ftl"),
     include_str!("../words/demo.zh.ftl"),
     include_str!("../words/proofs.zh.ftl"),
     include_str!("../words/takeover.zh.ftl"),
 ];
-const EN: [&str; 8] = [
+const EN: [&str; 9] = [
     include_str!("../words/en.ftl"),
     include_str!("../words/errors.en.ftl"),
     include_str!("../words/courier.en.ftl"),
+    include_str!("../words/keys.en.ftl"),
     include_str!("../words/log.en.ftl"),
     include_str!("../words/roster.en.ftl"),
     include_str!("../words/demo.en.ftl"),

@@ -228,7 +228,7 @@ fn claims(home: &Home, issued_days_ago: i64, days: i64) -> Claims {
 /// A proof and the file of its issuer's card.
 fn proof_and_trust(folder: &Path, days: i64) -> (String, String) {
     let home = init(folder, "dali", "532900", true);
-    let text = issue(&home.keys.signer(Role::Proof).unwrap(), &claims(&home, 0, days)).unwrap();
+    let text = issue(&*home.signer(Role::Proof).unwrap(), &claims(&home, 0, days)).unwrap();
     let trust = folder.join("trust.card");
     std::fs::write(&trust, format!("{}\n", home.card(vec![]).unwrap().to_text())).unwrap();
     (text, trust.to_str().unwrap().to_owned())
@@ -281,7 +281,7 @@ fn pack(home: &Home, signer: Role, place: (u32, Status), days_ago: i64) -> Vec<u
         ttl: TTL_SECONDS,
     };
     let mut pack = TrustPack::new(made, home.name.clone());
-    pack.lists.push(sign(&home.keys.signer(signer).unwrap(), &heading, &list).unwrap());
+    pack.lists.push(sign(&*home.signer(signer).unwrap(), &heading, &list).unwrap());
     pack.cards.push(home.card(vec![]).unwrap().bytes().to_vec());
     pack.encode()
 }
@@ -292,7 +292,7 @@ fn a_trust_pack_says_what_became_of_a_proof_and_a_forged_list_says_nothing() {
     let home = init(folder.path(), "dali", "532900", true);
     let status = Some(StatusRef { index: 5, uri: "yunling:s/1".into() });
     let claims = Claims { status, ..claims(&home, 60, 365) };
-    let proof = issue(&home.keys.signer(Role::Proof).unwrap(), &claims).unwrap();
+    let proof = issue(&*home.signer(Role::Proof).unwrap(), &claims).unwrap();
     let file = folder.path().join("trust.pack");
     let verdict = |bytes: &[u8], more: &[&str]| {
         std::fs::write(&file, bytes).unwrap();
@@ -320,7 +320,7 @@ fn a_trust_pack_says_what_became_of_a_proof_and_a_forged_list_says_nothing() {
 
     // A proof and a list of today.
     let fresh = Claims { status: claims.status.clone(), ..crate::claims(&home, 0, 365) };
-    let fresh = issue(&home.keys.signer(Role::Proof).unwrap(), &fresh).unwrap();
+    let fresh = issue(&*home.signer(Role::Proof).unwrap(), &fresh).unwrap();
     let good = pack(&home, Role::Status, (6, Status::Revoked), 0);
     std::fs::write(&file, &good).unwrap();
     let args = ["--json", "proof", "verify", &fresh, "--trust", file.to_str().unwrap()];

@@ -167,3 +167,12 @@ error-self-withdrawn = The roster says that this node has left: it is read-only.
 error-self-succeeded = The roster says that another node acts for this one: it is read-only. Please turn to the successor
 error-proof-key-compromised = The issuer's key may be in other hands and nothing proves an earlier date: not valid. Please ask the issuer for a new proof
 error-proof-issuer-suspended = The issuer is suspended: cannot tell. Please ask the issuer or the stewards
+
+help-roster-pull = Fetch the roster from a web address, adopt it in this node and offer it to the peers
+help-arg-roster-pull-url = Address of a roster file (http or https), such as https://…/roster
+help-arg-roster-pull-fingerprint = The stewards' fingerprint, the first time
+error-fetch-url = The address must begin with http:// or https:// and hold no password. Please check it
+error-fetch-failed = The file could not be fetched from { $url }: { $cause }. Check address, network and firewall, or use a file (yunling roster publish)
+error-fetch-status = { $url } answered { $status } and gave no file. Please check the address
+error-fetch-large = The file at { $url } has more than { $max } bytes and is not taken. Please check the address
+error-fetch-redirect = { $url } leads to an address that may not be followed, or on and on. Use the final address

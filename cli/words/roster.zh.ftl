@@ -167,3 +167,12 @@ error-self-withdrawn = 名册写明本节点已退出：只能查询。请联系
 error-self-succeeded = 名册写明本节点已由另一节点承接：只能查询。请与承接节点联系
 error-proof-key-compromised = 出具证明的密钥可能已外泄，且没有更早的见证时间：不予认可。请向签发节点换领新证明
 error-proof-issuer-suspended = 签发节点已被暂停，无法判断。请向签发节点或名册管理方核实
+
+help-roster-pull = 从网址取得名册，由本节点采用并提供给对等节点
+help-arg-roster-pull-url = 名册文件的网址（http 或 https），例如 https://…/roster
+help-arg-roster-pull-fingerprint = 管理方的核对码，首次采用时给出
+error-fetch-url = 网址须以 http:// 或 https:// 开头，并且不含口令。请检查
+error-fetch-failed = 未能从 { $url } 取得文件：{ $cause }。请检查网址、网络与防火墙，或改用文件（yunling roster publish）
+error-fetch-status = { $url } 答复 { $status }，没有文件。请检查网址
+error-fetch-large = { $url } 的文件超过 { $max } 字节，不予接收。请检查网址
+error-fetch-redirect = { $url } 转向不可接受的地址，或转向过多。请直接使用最终的网址

@@ -130,10 +130,23 @@ fn peer_routes() -> Router<Arc<Node>> {
         .route(
             "/api/v1/peer/accept",
             act!(|n, r: Value| {
+                if let Some(change) = r.get("key_change").and_then(Value::as_str) {
+                    let change = BASE64.decode(change.as_bytes());
+                    let change =
+                        change.map_err(|_| Refusal::new("request-field").with("field", "key_change"))?;
+                    return to_json(n.accept_key_change(&change)?);
+                }
                 let card = SignedCard::from_text(text(&r, "card")?)
                     .map_err(|e| Refusal::new(e.code()).with("cause", e))?;
                 let view = n.accept_peer(card)?;
                 to_json(view)
+            }),
+        )
+        .route(
+            "/api/v1/key/reload",
+            act!(|n, _: Value| {
+                n.reload_keys()?;
+                Ok(json!({}))
             }),
         )
         .route("/api/v1/peer/list", act!(|n, _: Value| Ok(json!({ "peers": n.peers()? }))))

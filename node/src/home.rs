@@ -3,21 +3,25 @@
 //! `init` makes everything and asks nothing. Secrets are files of mode 0600; the recovery key is
 //! made here and belongs off the machine. What was fixed at `init` is compared at every start.
 
+pub mod change;
+pub mod ring;
+
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use data_encoding::HEXLOWER;
 use yunling_protocol::card::{Card, SignedCard};
-use yunling_protocol::day::UnixTime;
 use yunling_protocol::division::DivisionCode;
-use yunling_protocol::key::{KeyEntry, Role, Signer, SoftSigner};
+use yunling_protocol::key::{Role, Signer as _, SoftSigner};
 use yunling_protocol::name::NodeName;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, random32};
 use crate::config::{self, CONFIG_FILE, Config, ConfigError};
 use crate::net::circuit_address;
+use ring::{Ring, SINCE_FILE};
 
 /// Folder of the keys.
 pub(crate) const KEYS: &str = "keys";
@@ -27,8 +31,6 @@ pub(crate) const RECIPIENT_FILE: &str = "backup.recipient";
 const SECRET_FILE: &str = "secret.key";
 /// Key of the profile data.
 pub(crate) const PROFILE_FILE: &str = "profile.key";
-/// When the keys were made: the beginning of their windows.
-const SINCE_FILE: &str = "since";
 
 /// Why a home could not be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +88,12 @@ impl HomeError {
 
 /// Secrets of a node.
 pub struct Keys {
-    seeds: Vec<(Role, Zeroizing<[u8; 32]>)>,
+    /// Replaced whole when keys were rotated.
+    ring: RwLock<Arc<Ring>>,
     /// Secret under which items and the person index are derived.
     pub secret: Zeroizing<[u8; 32]>,
     /// Key of the profile data.
     pub profile: Zeroizing<[u8; 32]>,
-    /// When the role keys were made.
-    pub since: UnixTime,
 }
 
 impl std::fmt::Debug for Keys {
@@ -102,14 +103,9 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Seed of a role key; the recovery key may be off the machine.
-    pub fn seed(&self, role: Role) -> Option<&[u8; 32]> {
-        self.seeds.iter().find(|(r, _)| *r == role).map(|(_, seed)| &**seed)
-    }
-
-    /// Signer of a role.
-    pub fn signer(&self, role: Role) -> Option<SoftSigner> {
-        self.seed(role).map(SoftSigner::from_seed)
+    /// The role keys as they are now.
+    pub fn ring(&self) -> Arc<Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -194,25 +190,38 @@ impl Home {
     /// Opens a home.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let config = Config::load(path)?;
+        Self::with_ring(path, config, Ring::load(path)?)
+    }
+
+    /// Opens a home of which role keys may be lost, with the keys that a card of the node names.
+    pub fn open_with_card(path: &Path, card: &SignedCard) -> Result<Self, HomeError> {
+        let config = Config::load(path)?;
+        Self::with_ring(path, config, Ring::of_card(path, card)?)
+    }
+
+    fn with_ring(path: &Path, config: Config, ring: Ring) -> Result<Self, HomeError> {
         let name = config.name()?;
         let folder = path.join(KEYS);
-        let mut seeds = Vec::new();
-        for role in Role::ALL {
-            let file = folder.join(format!("{}.key", role.word()));
-            // The recovery key belongs off the machine.
-            if role == Role::Recovery && !file.exists() {
-                continue;
-            }
-            seeds.push((role, hex32(&file)?));
-        }
         let profile = config.store.profile_key.clone().unwrap_or_else(|| folder.join(PROFILE_FILE));
-        let since_file = folder.join(SINCE_FILE);
-        let since = std::fs::read_to_string(&since_file).map_err(io(&since_file))?;
-        let since = UnixTime(since.trim().parse().map_err(|_| HomeError::Key(since_file))?);
-        let keys =
-            Keys { seeds, secret: hex32(&folder.join(SECRET_FILE))?, profile: hex32(&profile)?, since };
+        let keys = Keys {
+            ring: RwLock::new(Arc::new(ring)),
+            secret: hex32(&folder.join(SECRET_FILE))?,
+            profile: hex32(&profile)?,
+        };
         let clock = Clock::for_home(config.node.trial);
         Ok(Self { path: path.to_path_buf(), config, name, clock, keys, backup_identity: None })
+    }
+
+    /// Reads the role keys again after a rotation.
+    pub fn reload_keys(&self) -> Result<(), HomeError> {
+        let ring = Ring::load(&self.path)?;
+        *self.keys.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        Ok(())
+    }
+
+    /// Signer of a role by the windows of the home's own keys; a node asks its roster first.
+    pub fn signer(&self, role: Role) -> Option<Arc<SoftSigner>> {
+        self.keys.ring().by_window(role, self.clock.now())?.signer()
     }
 
     /// Folder of the store.
@@ -225,29 +234,14 @@ impl Home {
         self.path.join("control.sock")
     }
 
-    /// Public key of a role. The recovery key's public half is kept beside it once it is moved away.
-    fn public(&self, role: Role) -> Result<[u8; 32], HomeError> {
-        if let Some(seed) = self.keys.seed(role) {
-            return Ok(match role {
-                Role::Encryption => {
-                    x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*seed)).to_bytes()
-                }
-                _ => SoftSigner::from_seed(seed).public(),
-            });
-        }
-        let file = self.path.join(KEYS).join(format!("{}.pub", role.word()));
-        let text = std::fs::read_to_string(&file).map_err(io(&file))?;
-        let bytes = HEXLOWER.decode(text.trim().as_bytes()).map_err(|_| HomeError::Key(file.clone()))?;
-        bytes.try_into().map_err(|_| HomeError::Key(file))
-    }
-
     /// The node's card, with `addresses` as peers may reach it.
     pub fn card(&self, addresses: Vec<String>) -> Result<SignedCard, HomeError> {
-        let mut keys = Vec::new();
-        for role in Role::ALL {
-            let entry = KeyEntry::new(role, self.public(role)?, self.keys.since, None);
-            keys.push(entry.map_err(|e| HomeError::Card(e.to_string()))?);
-        }
+        self.card_of(&self.keys.ring(), addresses)
+    }
+
+    /// The card with the keys of a list.
+    fn card_of(&self, ring: &Ring, addresses: Vec<String>) -> Result<SignedCard, HomeError> {
+        let now = self.clock.now();
         let mut addresses =
             if self.config.net.external.is_empty() { addresses } else { self.config.net.external.clone() };
         // Known before any relay has answered, so that the card does not change with the weather.
@@ -259,15 +253,15 @@ impl Home {
             title_en: self.config.node.title_en.clone(),
             division: self.config.division()?,
             kind: self.config.kind()?,
-            keys,
+            keys: ring.keys().iter().map(|key| key.entry.clone()).collect(),
             addresses,
             contact: self.config.node.contact.clone(),
-            made_at: self.clock.now(),
+            made_at: now,
             trial: self.config.node.trial,
         };
-        let signer =
-            self.keys.signer(Role::Statement).ok_or_else(|| HomeError::Card("no statement key".into()))?;
-        card.sign(&signer).map_err(|e| HomeError::Card(e.to_string()))
+        let signer = ring.card_key(now).and_then(ring::RingKey::signer);
+        let signer = signer.ok_or_else(|| HomeError::Card("no statement key".into()))?;
+        card.sign(&*signer).map_err(|e| HomeError::Card(e.to_string()))
     }
 }
 

@@ -48,9 +48,11 @@ impl Running {
 pub async fn start(home: Home) -> Result<Running, Refusal> {
     let listen = addresses(&home.config.net.listen)?;
     let external = addresses(&home.config.net.external)?;
-    let transport_seed = *home
+    let transport_seed = home
         .keys
-        .seed(Role::Transport)
+        .ring()
+        .by_window(Role::Transport, home.clock.now())
+        .and_then(|key| key.seed().copied())
         .ok_or_else(|| Refusal::new("key-file").with("path", "keys/transport.key"))?;
     let opened = tokio::task::spawn_blocking(move || Node::open(home)).await;
     let node = Arc::new(opened.map_err(|e| Refusal::new("internal").with("cause", e))??);

@@ -14,6 +14,7 @@ pub mod exposed;
 mod gossip;
 mod greet;
 pub mod import;
+mod keys;
 pub mod log;
 mod mirror;
 pub mod notes;
@@ -81,7 +82,8 @@ pub struct Node {
     store: Arc<dyn Store>,
     /// The same store where it is the embedded engine, which can be checked as a whole.
     embedded: std::sync::OnceLock<Arc<SledStore>>,
-    signer: SoftSigner,
+    /// A statement key of the home: what decides when no other can be found.
+    signer: Arc<SoftSigner>,
     vault: ProfileVault,
     pub(crate) life: RwLock<Life>,
     pub(crate) fenced: AtomicBool,
@@ -148,7 +150,6 @@ impl Node {
     /// Opens the office on a given store.
     pub fn with_store(home: Home, store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let signer = home
-            .keys
             .signer(Role::Statement)
             .ok_or_else(|| Refusal::new("key-file").with("path", "keys/statement.key"))?;
         let vault = ProfileVault::new(&home.keys.profile);
@@ -254,13 +255,14 @@ impl Node {
     /// Calls `decide` with this node's context.
     pub fn decide<T>(&self, decide: impl FnOnce(&Office<'_>) -> T) -> T {
         let known = self.known();
+        let signer = self.key_of(Role::Statement, &known.members).unwrap_or_else(|| self.signer.clone());
         let office = Office {
             me: &self.home.name,
             life: self.life(),
             fenced: self.fenced(),
             trial: self.home.config.node.trial,
             members: &known.members,
-            signer: &self.signer,
+            signer: &*signer,
             profile: self.profile(),
             policies: &known.policies,
             hold_transfers: self.home.config.transfer.hold_for_clerk,

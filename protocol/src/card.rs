@@ -4,6 +4,8 @@
 //! statement key. It proves nothing by itself: an operator pins it after comparing the
 //! fingerprint with the other office. It is also what `proof verify --trust` reads.
 
+pub mod follow;
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -22,7 +24,7 @@ pub const CARD_PREFIX: &str = "YC1:";
 /// Largest card in bytes: eight roles, a few overlapping keys each, and addresses.
 pub const CARD_BYTES_MAX: usize = 8 * 1024;
 /// Most keys on one card: eight roles with up to seven overlapping keys each.
-const KEYS_MAX: usize = 56;
+pub const KEYS_MAX: usize = 56;
 /// Most addresses on one card; more than a small office has.
 const ADDRESSES_MAX: usize = 16;
 const TYP: &str = "yunling/card";

@@ -80,6 +80,8 @@ fn made() -> Vec<(String, String)> {
     all.push(("roster-fingerprint".into(), two.roster().fingerprint()));
     all.push(("roster-file".into(), hex(&write_chain([&one, &two]))));
     all.push(("key-change".into(), hex(&samples::key_change().sign(&signer(Role::Recovery)).unwrap())));
+    let stolen = KeyChange { compromised_from: Some(samples::STOLEN_AT), ..samples::key_change() };
+    all.push(("key-change-compromised".into(), hex(&stolen.sign(&signer(Role::Recovery)).unwrap())));
     all.push(("courier-file".into(), hex(&courier_file())));
     for (name, bundle) in samples::bundles() {
         all.push((format!("bundle-{name}"), hex(&bundle.encode())));
@@ -246,6 +248,9 @@ fn the_golden_rosters_are_read_back_and_adopted() {
     let bytes = bytes_of(&golden, "key-change");
     let member = two.roster().node(&samples::name("vol.yn.cn/532900")).unwrap();
     assert_eq!(KeyChange::open(&bytes, member, SIGNED_AT), Ok(samples::key_change()));
+    let stolen = KeyChange { compromised_from: Some(samples::STOLEN_AT), ..samples::key_change() };
+    let bytes = bytes_of(&golden, "key-change-compromised");
+    assert_eq!(KeyChange::open(&bytes, member, SIGNED_AT), Ok(stolen));
 }
 
 #[test]

@@ -369,7 +369,12 @@ impl World {
             let mut batch = self.spoiled(batch.clone());
             if self.witnessed {
                 let node = &self.nodes[at];
-                rows::enqueue(&node.name, &node.members, yunling_protocol::day::UnixTime(self.seconds()), &mut batch);
+                rows::enqueue(
+                    &node.name,
+                    &node.members,
+                    yunling_protocol::day::UnixTime(self.seconds()),
+                    &mut batch,
+                );
             }
             match self.nodes[at].disk.commit(batch) {
                 Ok(()) => {

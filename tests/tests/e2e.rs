@@ -15,6 +15,8 @@ mod doctor;
 mod gossip;
 #[path = "e2e/imports.rs"]
 mod imports;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/kills.rs"]
 mod kills;
 #[path = "e2e/log.rs"]

@@ -230,7 +230,7 @@ async fn rewritten_log(
 /// The log of a home with one old entry replaced and one more, signed by its own key.
 fn forge(home: &Path, into: &Path) -> Result<(), Failure> {
     let broken = |what: &str| Failure::new("internal").with("cause", what);
-    let signer = Home::open(home)?.keys.signer(Role::Log).ok_or_else(|| broken("the log key"))?;
+    let signer = Home::open(home)?.signer(Role::Log).ok_or_else(|| broken("the log key"))?;
     let folder = Folder::of(home, GENERATION);
     let note = folder.read(CHECKPOINT_FILE)?.ok_or_else(|| broken("the checkpoint"))?;
     let (_, honest) = Checkpoint::parse(&note).map_err(|e| broken(&e.to_string()))?;
@@ -245,7 +245,7 @@ fn forge(home: &Path, into: &Path) -> Result<(), Failure> {
         }
     }
     book.append(&Entry::Signed([8; 32]).encode().unwrap_or_default(), &mut round)?;
-    let note = Checkpoint::new(honest.origin, book.size(), book.root()).sign(&signer);
+    let note = Checkpoint::new(honest.origin, book.size(), book.root()).sign(&*signer);
     let note = note.map_err(|e| broken(&e.to_string()))?.render();
     Ok(Folder::at(into).publish(&book.files(round), &note)?)
 }

@@ -11,7 +11,7 @@ use yunling_node::backup::{CreateRequest, Found, Manifest, Opened, folder_of, li
 use yunling_node::config::CONFIG_FILE;
 use yunling_node::home::Home;
 use yunling_node::service::Node;
-use yunling_protocol::key::{Role, Signer as _};
+use yunling_protocol::key::Role;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
@@ -146,8 +146,8 @@ fn verify(home: &Path, file: &Path, unlock: &UnlockArgs) -> Result<Value, Failur
     let own = home.join(CONFIG_FILE).exists();
     if own {
         let home = Home::open(home)?;
-        let key = home.keys.signer(Role::Statement).map(|s| s.public());
-        if key != Some(opened.manifest.key) {
+        let ring = home.keys.ring();
+        if !ring.of(Role::Statement).any(|key| key.entry.public == opened.manifest.key) {
             return Err(Failure::new("backup-foreign")
                 .with("path", file.display())
                 .with("node", &opened.manifest.node));

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use yunling_node::home::Home;
 use yunling_protocol::card::{CARD_PREFIX, SignedCard};
+use yunling_protocol::roster::key_change::KEY_CHANGE_BYTES_MAX;
 
 use super::Context;
 use crate::cards;
@@ -34,8 +36,11 @@ pub(crate) enum Verb {
     /// Accepts the card of another office.
     Accept {
         /// File, `-`, or the text.
-        #[arg(value_name = "CARD")]
-        card: String,
+        #[arg(value_name = "CARD", required_unless_present = "key_change")]
+        card: Option<String>,
+        /// Request that the peer's recovery key signed.
+        #[arg(long, value_name = "FILE", conflicts_with = "card")]
+        key_change: Option<PathBuf>,
         /// Fingerprint the card must have.
         #[arg(long, value_name = "DIGITS")]
         fingerprint: Option<String>,
@@ -61,7 +66,9 @@ pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failu
     match verb {
         Verb::Card { out } => card(context, out.as_deref()).await,
         Verb::Invite { out } => invite(context, out.as_deref()).await,
-        Verb::Accept { card, fingerprint } => accept(context, &card, fingerprint.as_deref()).await,
+        Verb::Accept { card, key_change, fingerprint } => {
+            accept(context, card.as_deref(), key_change.as_deref(), fingerprint.as_deref()).await
+        }
         Verb::List {} => peers(context).await,
         Verb::Remove { name } => remove(context, &name).await,
         Verb::Test { name } => test(context, &name).await,
@@ -70,13 +77,18 @@ pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failu
 
 /// The card; with the node stopped it is made from the home.
 async fn card(context: &Context<'_>, file: Option<&Path>) -> Result<Exit, Failure> {
-    let answer = match context.call("peer/card", json!({})).await {
-        Err(failure) if failure.code == "node-unreachable" => card_of_home(&context.home()?)?,
-        answer => answer?,
-    };
+    let answer = own_card(context).await?;
     give(context.out, &answer, "card", file)?;
     note_addresses(context.out, &answer);
     Ok(Exit::Yes)
+}
+
+/// The card of the running node, else that of the home.
+pub(super) async fn own_card(context: &Context<'_>) -> Result<Value, Failure> {
+    match context.call("peer/card", json!({})).await {
+        Err(failure) if failure.code == "node-unreachable" => card_of_home(&context.home()?),
+        answer => answer,
+    }
 }
 
 fn card_of_home(path: &Path) -> Result<Value, Failure> {
@@ -121,7 +133,8 @@ fn give(out: &Output, answer: &Value, key: &str, file: Option<&Path>) -> Result<
     Ok(())
 }
 
-async fn accept(context: &Context<'_>, source: &str, fingerprint: Option<&str>) -> Result<Exit, Failure> {
+/// The text of the card in a file or given itself, with the fingerprint it must have.
+fn given_card(source: &str, fingerprint: Option<&str>) -> Result<String, Failure> {
     let given = if source.contains(CARD_PREFIX) {
         source.to_owned()
     } else {
@@ -134,14 +147,30 @@ async fn accept(context: &Context<'_>, source: &str, fingerprint: Option<&str>) 
             .with("expected", expected)
             .with("given", card.fingerprint()));
     }
-    let answer = context.call("peer/accept", json!({ "card": card.to_text() })).await?;
+    Ok(card.to_text())
+}
+
+async fn accept(
+    context: &Context<'_>,
+    source: Option<&str>,
+    key_change: Option<&Path>,
+    fingerprint: Option<&str>,
+) -> Result<Exit, Failure> {
+    let body = match (source, key_change) {
+        (_, Some(path)) => {
+            let change = files::read(path, KEY_CHANGE_BYTES_MAX as u64)?;
+            json!({ "key_change": BASE64.encode(&change) })
+        }
+        (source, None) => json!({ "card": given_card(source.unwrap_or("-"), fingerprint)? }),
+    };
+    let answer = context.call("peer/accept", body).await?;
     context.out.object(&answer);
     let title = title(context.out, &answer);
     let (name, shown) = (text(&answer, "name"), text(&answer, "fingerprint"));
     context
         .out
         .say("peer-accepted", &fields([("title", title), ("name", name.clone()), ("fingerprint", shown)]));
-    if fingerprint.is_none() {
+    if fingerprint.is_none() && key_change.is_none() {
         context.out.say("peer-compare", &fields([("name", &name)]));
     }
     if text(&answer, "state") == "waiting" {

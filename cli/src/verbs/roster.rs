@@ -20,10 +20,12 @@ use yunling_protocol::roster::{CHAIN_BYTES_MAX, Freshness};
 
 use super::Context;
 use crate::failure::{Exit, Failure};
+use crate::fetch;
 use crate::files;
 use crate::show::text;
 use crate::words::fields;
 
+pub(crate) use draft::moment;
 use file::RosterFile;
 pub(crate) use said::short;
 
@@ -63,6 +65,15 @@ pub(crate) enum Verb {
         /// Roster file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Fingerprint of the stewards, the first time.
+        #[arg(long, value_name = "DIGITS")]
+        fingerprint: Option<String>,
+    },
+    /// Fetches the roster from a web address, adopts it and offers it to the peers.
+    Pull {
+        /// Address of a roster file.
+        #[arg(value_name = "URL")]
+        url: String,
         /// Fingerprint of the stewards, the first time.
         #[arg(long, value_name = "DIGITS")]
         fingerprint: Option<String>,
@@ -111,7 +122,12 @@ pub(crate) async fn run(verb: Verb, context: &Context<'_>) -> Result<Exit, Failu
         Verb::Sign { file, key, passphrase, take } => {
             sign(context, &file, key.as_deref(), passphrase.as_deref(), &take)
         }
-        Verb::Publish { file, fingerprint } => publish(context, &file, fingerprint).await,
+        Verb::Publish { file, fingerprint } => {
+            publish(context, &files::read(&file, CHAIN_BYTES_MAX as u64)?, fingerprint).await
+        }
+        Verb::Pull { url, fingerprint } => {
+            publish(context, &fetch::get(&url, CHAIN_BYTES_MAX).await?, fingerprint).await
+        }
         Verb::Pin { fingerprint } => pin(context, &fingerprint).await,
         Verb::Show { file: Some(file), .. } => show_file(context, &file),
         Verb::Show { file: None, out } => show(context, out.as_deref()).await,
@@ -166,9 +182,8 @@ fn sign(
     Ok(Exit::Yes)
 }
 
-async fn publish(context: &Context<'_>, path: &Path, fingerprint: Option<String>) -> Result<Exit, Failure> {
-    let bytes = files::read(path, CHAIN_BYTES_MAX as u64)?;
-    let body = json!({ "file": BASE64.encode(&bytes), "fingerprint": fingerprint });
+async fn publish(context: &Context<'_>, bytes: &[u8], fingerprint: Option<String>) -> Result<Exit, Failure> {
+    let body = json!({ "file": BASE64.encode(bytes), "fingerprint": fingerprint });
     let answer = context.call("roster/publish", body).await?;
     context.out.object(&answer);
     let count = fields([("adopted", text(&answer, "adopted")), ("version", text(&answer, "version"))]);

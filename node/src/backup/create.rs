@@ -20,7 +20,8 @@ use super::state::{Failed, State};
 use super::{Hashing, Manifest, PART_ERASURES, PART_FILES, PART_STORE, Part, io};
 use crate::config::CONFIG_FILE;
 use crate::erasures;
-use crate::home::{Home, KEYS, PROFILE_FILE, RECIPIENT_FILE};
+use crate::home::ring::{RING_FILE, Ring, SINCE_FILE};
+use crate::home::{Home, KEYS, PROFILE_FILE, RECIPIENT_FILE, change};
 use crate::service::{Node, Refusal};
 
 /// Records read at a time: at most 8 MiB in memory.
@@ -185,9 +186,9 @@ impl Node {
         let encrypted = buffer.into_inner().map_err(|e| io(e.into_error()))?;
         let (mut file, bytes, hash) = encrypted.finish().map_err(&io)?.finish();
         let passphrase = matches!(lock, Lock::Passphrase(_));
-        let manifest = self.manifest(made_at, parts, bytes, hash, passphrase)?;
-        let signer = self.home.keys.signer(Role::Statement).ok_or_else(no_statement_key)?;
-        let signed = manifest.sign(&signer).map_err(|e| Refusal::new("internal").with("cause", e))?;
+        let signer = self.signer_of(Role::Statement)?;
+        let manifest = self.manifest(made_at, parts, bytes, hash, (passphrase, signer.public()));
+        let signed = manifest.sign(&*signer).map_err(|e| Refusal::new("internal").with("cause", e))?;
         let tail = [&signed[..], &(signed.len() as u32).to_be_bytes(), END_MARK].concat();
         file.write_all(&tail).and_then(|()| file.sync_all()).map_err(&io)?;
         Ok(manifest)
@@ -199,21 +200,20 @@ impl Node {
         parts: Vec<Part>,
         bytes: u64,
         hash: [u8; 32],
-        passphrase: bool,
-    ) -> Result<Manifest, Refusal> {
-        let signer = self.home.keys.signer(Role::Statement).ok_or_else(no_statement_key)?;
-        Ok(Manifest {
+        (passphrase, key): (bool, [u8; 32]),
+    ) -> Manifest {
+        Manifest {
             node: self.home.name.clone(),
             division: self.home.config.node.division.clone(),
             trial: self.home.config.node.trial,
             life: self.life(),
             made_at,
-            key: signer.public(),
+            key,
             bytes,
             hash,
             passphrase,
             parts,
-        })
+        }
     }
 }
 
@@ -222,14 +222,15 @@ impl Node {
 fn files(home: &Home) -> Result<HomeFiles, Refusal> {
     let read = |path: &Path| std::fs::read(path).map(Zeroizing::new).map_err(io(path));
     let keys = home.path.join(KEYS);
-    let mut names: Vec<String> = Role::ALL
-        .iter()
-        .filter(|role| **role != Role::Recovery)
-        .map(|role| format!("{}.key", role.word()))
-        .collect();
-    names.extend(["recovery.pub", "secret.key", "since"].map(str::to_owned));
-    // A home of an older version may have none.
-    names.extend(Some(RECIPIENT_FILE.to_owned()).filter(|name| keys.join(name).exists()));
+    // The list and the files that it names are of one moment.
+    let _unchanged = change::lock(&home.path)?;
+    let ring = Ring::load(&home.path).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
+    let mut names: Vec<String> = ring.files().into_iter().collect();
+    names.extend(["recovery.pub", "secret.key", SINCE_FILE].map(str::to_owned));
+    // A home of an older version may have no recipient, one that never rotated has no list of keys.
+    names.extend(
+        [RECIPIENT_FILE, RING_FILE].map(str::to_owned).into_iter().filter(|name| keys.join(name).exists()),
+    );
     let mut out = vec![(CONFIG_FILE.to_owned(), read(&home.path.join(CONFIG_FILE))?)];
     for name in names {
         out.push((format!("{KEYS}/{name}"), read(&keys.join(name))?));
@@ -237,8 +238,4 @@ fn files(home: &Home) -> Result<HomeFiles, Refusal> {
     let profile = home.config.store.profile_key.clone().unwrap_or_else(|| keys.join(PROFILE_FILE));
     out.push((format!("{KEYS}/{PROFILE_FILE}"), read(&profile)?));
     Ok(out)
-}
-
-fn no_statement_key() -> Refusal {
-    Refusal::new("key-file").with("path", "keys/statement.key")
 }

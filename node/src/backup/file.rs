@@ -187,16 +187,25 @@ impl Opened {
         Stop::Refused(damaged(&self.path, what))
     }
 
-    /// The statement key inside must be the one that signed: a manifest of one node around the
+    /// A statement key inside must be the one that signed: a manifest of one node around the
     /// content of another is refused.
     fn check_key(&self, content: &Content) -> Result<(), Refusal> {
-        let seed = content.file("keys/statement.key").and_then(|text| {
-            let text = std::str::from_utf8(text).ok()?.trim();
-            let seed = Zeroizing::new(data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?);
-            <[u8; 32]>::try_from(seed.as_slice()).ok().map(Zeroizing::new)
-        });
-        let seed = seed.ok_or_else(|| damaged(&self.path, "files"))?;
-        if SoftSigner::from_seed(&seed).public() != self.manifest.key {
+        let mut found = false;
+        let mut signed = false;
+        let is_statement = |name: &str| name.starts_with("keys/statement") && name.ends_with(".key");
+        for (_, text) in content.files.iter().filter(|(name, _)| is_statement(name)) {
+            let seed = std::str::from_utf8(text).ok().and_then(|text| {
+                let seed = Zeroizing::new(data_encoding::HEXLOWER.decode(text.trim().as_bytes()).ok()?);
+                <[u8; 32]>::try_from(seed.as_slice()).ok().map(Zeroizing::new)
+            });
+            let seed = seed.ok_or_else(|| damaged(&self.path, "files"))?;
+            found = true;
+            signed |= SoftSigner::from_seed(&seed).public() == self.manifest.key;
+        }
+        if !found {
+            return Err(damaged(&self.path, "files"));
+        }
+        if !signed {
             return Err(Refusal::new("backup-foreign")
                 .with("path", self.path.display())
                 .with("node", &self.manifest.node));

@@ -147,9 +147,9 @@ fn wrong_cut_flipped_foreign_and_newer_files_change_nothing() {
     // The content of one node under a manifest of another: signed well, and refused.
     let opened = Opened::open(&file).unwrap();
     let content = &whole[..opened.manifest.bytes as usize];
-    let signer = other.node().home.keys.signer(yunling_protocol::key::Role::Statement).unwrap();
-    let key = yunling_protocol::key::Signer::public(&signer);
-    let signed = Manifest { key, ..opened.manifest.clone() }.sign(&signer).unwrap();
+    let signer = other.node().home.signer(yunling_protocol::key::Role::Statement).unwrap();
+    let key = yunling_protocol::key::Signer::public(&*signer);
+    let signed = Manifest { key, ..opened.manifest.clone() }.sign(&*signer).unwrap();
     let tail = [&signed[..], &(signed.len() as u32).to_be_bytes(), file::END_MARK].concat();
     assert_eq!(refused(&[content, &tail].concat(), office.unlock()), "backup-foreign");
     assert_eq!(refused(b"not a backup, but long enough for one", office.unlock()), "backup-form");

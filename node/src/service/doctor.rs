@@ -3,6 +3,7 @@
 //! values; the words and remedies are the reader's (`doctor-<code>` of the catalogues). Nothing is
 //! changed, except that peers are greeted.
 
+mod keys;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -97,8 +98,8 @@ type Look = fn(Arc<Node>) -> BoxFuture<'static, Result<Vec<Check>, Refusal>>;
 
 /// Every look, in the order in which they run and are shown. Peers come before reachability: being
 /// asked, they connect.
-const LOOKS: [Look; 8] =
-    [disk, upkeep::store, upkeep::backup, upkeep::recovery, upkeep::roster, peers, relays, reach];
+const LOOKS: [Look; 9] =
+    [disk, upkeep::store, upkeep::backup, upkeep::recovery, upkeep::roster, keys::keys, peers, relays, reach];
 
 impl Node {
     /// Looks at everything; ends within three minutes also when no peer answers.

@@ -10,6 +10,7 @@ use libp2p::PeerId;
 use yunling_protocol::card::SignedCard;
 use yunling_protocol::message::{Answer, Frame, Hello};
 use yunling_protocol::name::NodeName;
+use yunling_protocol::pairing::Half;
 
 use super::{Node, peers};
 
@@ -92,7 +93,12 @@ impl Node {
             }
             let record = self.peer(name).ok().map(|(_, record)| record);
             let known = record.as_ref().is_none_or(|record| record.mutual);
-            let paired = record.is_none_or(|record| record.theirs.is_some());
+            // A half over older keys of this node is asked for again.
+            let current = |record: &peers::PeerRecord| {
+                let (half, own) = (record.theirs.as_deref(), self.card().ok());
+                half.zip(own).is_some_and(|(half, own)| Half::open(half, &record.card, &own).is_ok())
+            };
+            let paired = record.is_none_or(|record| current(&record));
             if away && known {
                 self.greet_after(name, GREET_PAUSE);
                 continue;

@@ -189,10 +189,9 @@ impl Node {
             set(&mut batch, rows::bundle_key(generation, number), bundle.to_vec());
         }
         let origin = Origin { node: self.home.name.clone(), generation };
-        let signer = self.home.keys.signer(Role::Log);
-        let signer = signer.ok_or_else(|| Refusal::new("key-file").with("path", "keys/log.key"))?;
+        let signer = self.signer_of(Role::Log)?;
         let note = Checkpoint::new(origin.to_string(), book.size(), book.root())
-            .sign(&signer)
+            .sign(&*signer)
             .map_err(|e| Refusal::new("sign-device").with("cause", e))?
             .render();
         let key = rows::head_key(generation);

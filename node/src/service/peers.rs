@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use yunling_protocol::card::SignedCard;
+use yunling_protocol::card::{SignedCard, follow};
 use yunling_protocol::cbor::{self, CborError, Fields, MapBuilder};
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::key::Role;
@@ -14,6 +14,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
 use yunling_protocol::pairing::HALF_BYTES_MAX;
 use yunling_protocol::recovery::{LifeVerdict, judge_life, new_life};
+use yunling_protocol::roster::key_change::KeyChange;
 use yunling_protocol::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
 use super::{CONFLICT_TRIES_MAX, Node, Refusal};
@@ -90,6 +91,13 @@ impl PeerRecord {
     }
 }
 
+fn other_keys(held: &SignedCard, given: &SignedCard) -> Refusal {
+    Refusal::new("peer-other-keys")
+        .with("name", &given.card.name)
+        .with("known", held.fingerprint())
+        .with("given", given.fingerprint())
+}
+
 /// Own card, accepted peers and members of the roster.
 pub(super) fn load_members(node: &Node) -> Result<Members, Refusal> {
     let mut members = Members::default();
@@ -153,8 +161,29 @@ impl Node {
         self.home.card(addresses).map_err(|e| Refusal::new(e.code()).with("cause", &e))
     }
 
-    /// Pins another node's card.
+    /// Pins another node's card; a peer's card with other keys only when it continues the one held.
     pub fn accept_peer(&self, card: SignedCard) -> Result<PeerView, Refusal> {
+        self.accept_with(card, None)
+    }
+
+    /// Accepts the new card in a request that a peer's recovery key signed.
+    pub fn accept_key_change(&self, bytes: &[u8]) -> Result<PeerView, Refusal> {
+        let now = self.home.clock.now();
+        let mut refused = None;
+        for record in records(self)? {
+            match follow::open_change(bytes, &record.card, now) {
+                Ok(change) => return self.accept_with(change.card.clone(), Some(&change)),
+                Err(error) if error.code() == "key-change-other-node" => {}
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(match refused {
+            Some(error) => Refusal::new(error.code()).with("cause", &error),
+            None => Refusal::new("key-change-other-node"),
+        })
+    }
+
+    fn accept_with(&self, card: SignedCard, change: Option<&KeyChange>) -> Result<PeerView, Refusal> {
         let name = card.card.name.clone();
         if name == self.home.name {
             return Err(Refusal::new("peer-self").with("name", &name));
@@ -167,13 +196,7 @@ impl Node {
         let old = stored.as_deref().map(PeerRecord::decode).transpose();
         let old = old.map_err(|e| Refusal::new("store-damaged").with("cause", &e))?;
         if let Some(old) = &old {
-            if old.card.fingerprint() != card.fingerprint() {
-                // Another office under a known name, or new keys: never silently.
-                return Err(Refusal::new("peer-other-keys")
-                    .with("name", &name)
-                    .with("known", old.card.fingerprint())
-                    .with("given", card.fingerprint()));
-            }
+            self.refuse_other_keys(&old.card, &card, change)?;
         } else if records(self)?.len() >= PEERS_MAX {
             return Err(Refusal::new("peer-too-many").with("max", PEERS_MAX));
         }
@@ -189,6 +212,30 @@ impl Node {
         tracing::info!(peer = %name, "peer accepted");
         self.ask_peers()?;
         Ok(self.view(&record))
+    }
+
+    /// Another office under a known name is refused; new keys are taken from who vouches for them.
+    fn refuse_other_keys(
+        &self,
+        held: &SignedCard,
+        card: &SignedCard,
+        change: Option<&KeyChange>,
+    ) -> Result<(), Refusal> {
+        // The same keys with other windows must be vouched for too.
+        if held.card.keys == card.card.keys {
+            return Ok(());
+        }
+        let name = &card.card.name;
+        match follow::follows(held, card, change, self.home.clock.now()) {
+            Ok(voucher) => {
+                tracing::warn!(peer = %name, by = voucher.word(), "the peer has changed its keys: followed");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(peer = %name, code = error.code(), "the peer shows other keys: not taken");
+                Err(other_keys(held, card))
+            }
+        }
     }
 
     fn put_peer(&self, key: &Key, stored: Option<Vec<u8>>, record: &PeerRecord) -> Result<(), Refusal> {
@@ -286,20 +333,21 @@ impl Node {
         }
     }
 
-    /// Remembers what a peer showed: a newer card of the same keys, that it accepts us. The life in
+    /// Remembers what a peer showed: a newer card of the same keys or one that continues them, that it accepts
+    /// us. The life in
     /// a greeting is not signed and counts for nothing; that of its first message does.
     pub(crate) fn note_peer(&self, shown: &SignedCard) -> Result<(), Refusal> {
         let name = &shown.card.name;
         self.change_peer(name, |record| {
-            let same = record.card.fingerprint() == shown.fingerprint() || self.lists_keys_of(shown);
-            if record.removed_at.is_some() || !same {
-                return Err(Refusal::new("peer-other-keys")
-                    .with("name", name)
-                    .with("known", record.card.fingerprint())
-                    .with("given", shown.fingerprint()));
+            if record.removed_at.is_some() {
+                return Err(other_keys(&record.card, shown));
             }
-            let newer = shown.card.made_at > record.card.card.made_at
-                && shown.card.addresses != record.card.card.addresses;
+            if !self.lists_keys_of(shown) {
+                self.refuse_other_keys(&record.card, shown, None)?;
+            }
+            let (held, new) = (&record.card.card, &shown.card);
+            let newer =
+                new.made_at > held.made_at && (new.addresses != held.addresses || new.keys != held.keys);
             let changed = !record.mutual || newer;
             record.mutual = true;
             if newer {
@@ -376,9 +424,9 @@ impl Node {
     }
 }
 
-/// Network identity of a card: its transport key.
+/// Network identity of a card: its newest transport key. Only the recovery key replaces one, without overlap.
 pub fn peer_id(card: &SignedCard) -> Option<libp2p::PeerId> {
-    let key = card.card.keys_of(Role::Transport).next()?;
+    let key = card.card.keys_of(Role::Transport).max_by_key(|key| key.not_before)?;
     let public = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.public).ok()?;
     Some(libp2p::identity::PublicKey::from(public).to_peer_id())
 }

@@ -115,15 +115,11 @@ impl Node {
             return Err(Refusal::new("proof-days").with("days", days).with("max", PROOF_DAYS_MAX));
         }
         let claims = self.claims(id, &dossier, &totals, request, amount, days)?;
-        let signer = self
-            .home
-            .keys
-            .signer(Role::Proof)
-            .ok_or_else(|| Refusal::new("key-file").with("path", "keys/proof.key"))?;
+        let signer = self.signer_of(Role::Proof)?;
         let base = self.home.config.proof.list_base();
         let mut fresh = fresh();
         let issued = self
-            .act(|office| live::issue(office, self, &mut fresh, &signer, base, id, claims.clone()))
+            .act(|office| live::issue(office, self, &mut fresh, &*signer, base, id, claims.clone()))
             .map_err(|e| {
                 let asked = request.at_least_minutes.map_or(totals.counted, Minutes).hours_text();
                 let e = e.about("asked", asked).about("hours", totals.counted).about("max", live::LIVE_MAX);

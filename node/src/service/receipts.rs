@@ -32,10 +32,9 @@ impl Node {
         let (note, head) = Checkpoint::parse(inclusion.note.as_bytes()).map_err(LogError::from)?;
         let cosignatures = quorum.map(|quorum| cosignatures(&note, &quorum)).unwrap_or_default();
         let witnesses = cosignatures.len();
-        let signer = self.home.keys.signer(Role::Log);
-        let signer = signer.ok_or_else(|| Refusal::new("key-file").with("path", "keys/log.key"))?;
+        let signer = self.signer_of(Role::Log)?;
         let receipt = Receipt::make(
-            &signer,
+            &*signer,
             Inclusion { head: &head, index: inclusion.index, path: inclusion.path, cosignatures },
         )
         .map_err(|e| Refusal::new("sign-device").with("cause", e))?;

@@ -68,16 +68,12 @@ pub async fn keep(node: Arc<Node>) {
 impl Node {
     /// Makes every own list that is due; how many were.
     pub fn publish_lists(&self) -> Result<usize, Refusal> {
-        let signer = self
-            .home
-            .keys
-            .signer(Role::Status)
-            .ok_or_else(|| Refusal::new("key-file").with("path", "keys/status.key"))?;
+        let signer = self.signer_of(Role::Status)?;
         let hours = &self.home.config.proof.list_hours;
         let mut made = 0;
         for (uri, own) in self.decide(|office| publish::addresses(office, self))? {
             for _ in 0..CONFLICT_TRIES_MAX {
-                let due = self.decide(|o| publish::publish(o, self, &signer, hours, &uri, own.as_ref()))?;
+                let due = self.decide(|o| publish::publish(o, self, &*signer, hours, &uri, own.as_ref()))?;
                 let Some(Published { mut batch, token }) = due else { break };
                 log::rows::wait(&mut batch, &Entry::StatusList(token.digest()));
                 match self.commit(batch) {

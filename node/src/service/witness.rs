@@ -72,11 +72,10 @@ impl Node {
         let Ok(request) = AddCheckpoint::parse(body) else { return Ok(Judged::Malformed) };
         // It forgot what it has cosigned.
         self.refuse_fenced()?;
-        let signer = self.home.keys.signer(Role::Witness);
-        let signer = signer.ok_or_else(|| Refusal::new("key-file").with("path", "keys/witness.key"))?;
+        let signer = self.signer_of(Role::Witness)?;
         let keys = Origin::parse(&request.checkpoint.origin).and_then(|origin| self.witnessed_keys(&origin));
         let (name, now) = (self.home.name.as_str(), self.home.clock.now());
-        let witness = Witnesser { signer: &signer, name, now };
+        let witness = Witnesser { signer: &*signer, name, now };
         let (decided, batch) = witness::judge(self, &witness, &request, keys.as_deref())?;
         self.commit(batch)?;
         match decided.alarm {

@@ -226,7 +226,9 @@ pub fn check_proven(
         Body::Takeover(body) => takeover::proven(members, issuer, body, now),
         _ => Ok(()),
     };
-    let Err(error) = statement.verify(members.keys_ever(issuer, Role::Statement, now)) else { return stands() };
+    let Err(error) = statement.verify(members.keys_ever(issuer, Role::Statement, now)) else {
+        return stands();
+    };
     let then = proven.map(|time| statement.verify(members.keys_ever(issuer, Role::Statement, time.at())));
     if then.is_some_and(|verified| verified.is_ok()) {
         return stands();

@@ -8,7 +8,7 @@ use crate::card::{CARD_BYTES_MAX, CardError, SignedCard};
 use crate::cbor::{self, CborError, Fields, MapBuilder, Value};
 use crate::cose::{self, CoseError, Sign1, Typ};
 use crate::day::UnixTime;
-use crate::key::{Role, SignError, Signer};
+use crate::key::{KeyEntry, Role, SignError, Signer};
 use crate::name::NodeName;
 use crate::roster::RosterNode;
 
@@ -28,6 +28,8 @@ pub struct KeyChange {
     pub at: UnixTime,
     /// Of a trial node.
     pub trial: bool,
+    /// Since when somebody else may have had the keys that the card ends; none when they were only lost.
+    pub compromised_from: Option<UnixTime>,
 }
 
 /// Who vouches for a new card.
@@ -37,6 +39,16 @@ pub enum Voucher {
     StatementKey,
     /// The recovery key.
     RecoveryKey,
+}
+
+impl Voucher {
+    /// Stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::StatementKey => "statement",
+            Self::RecoveryKey => "recovery",
+        }
+    }
 }
 
 /// Why a card or a request was refused.
@@ -83,7 +95,8 @@ impl KeyChange {
             .put(2, cbor::text(self.node.as_str()))
             .put(3, cbor::bytes(self.card.bytes()))
             .put(4, cbor::int(self.at.0))
-            .put_opt(5, self.trial.then_some(Value::Bool(true)));
+            .put_opt(5, self.trial.then_some(Value::Bool(true)))
+            .put_opt(6, self.compromised_from.map(|from| cbor::int(from.0)));
         cose::sign1(recovery, &Typ::Text(TYP.into()), AAD, &cbor::encode(&payload.build()))
     }
 
@@ -100,7 +113,9 @@ impl KeyChange {
         }
         let node = crate::name::node_name(&mut f, 2)?;
         let card = SignedCard::parse(&f.bytes(3, CARD_BYTES_MAX)?)?;
-        let change = Self { node, card, at: UnixTime(f.int(4)?), trial: f.flag(5)? };
+        let (at, trial) = (UnixTime(f.int(4)?), f.flag(5)?);
+        let compromised_from = f.opt_int(6)?.map(UnixTime);
+        let change = Self { node, card, at, trial, compromised_from };
         f.finish()?;
         let same = change.node == *member.name()
             && change.card.card.name == change.node
@@ -114,9 +129,22 @@ impl KeyChange {
     }
 }
 
+impl KeyChange {
+    /// Keys of the member that the change says were in other hands: those which its card ends, and which
+    /// had no such end before.
+    pub fn compromised<'m>(&'m self, member: &'m RosterNode) -> impl Iterator<Item = &'m KeyEntry> {
+        let ends = |key: &&KeyEntry| {
+            let new = self.card.card.keys_of(key.role).find(|k| k.public == key.public);
+            let end = new.and_then(|k| k.not_after);
+            end.is_some_and(|end| end <= self.at && key.not_after.is_none_or(|old| end < old))
+        };
+        member.keys().iter().filter(move |key| self.compromised_from.is_some() && ends(key))
+    }
+}
+
 /// Keys of a member that may vouch at `now`. A suspended member may change its keys too: that may be why
 /// it is suspended.
-fn vouching(member: &RosterNode, role: Role, now: UnixTime) -> impl Iterator<Item = &crate::key::KeyEntry> {
+fn vouching(member: &RosterNode, role: Role, now: UnixTime) -> impl Iterator<Item = &KeyEntry> {
     member.keys_of(role).filter(move |key| {
         key.valid_at(now) && member.compromised_from(&key.public).is_none_or(|from| now < from)
     })

@@ -534,8 +534,17 @@ pub(crate) fn rosters() -> [SignedRoster; 2] {
     [one, two]
 }
 
+/// Since when the keys of the golden change may have been in other hands.
+pub(crate) const STOLEN_AT: UnixTime = UnixTime(SIGNED_AT.0 - 7 * 86_400);
+
 pub(crate) fn key_change() -> KeyChange {
-    KeyChange { node: name("vol.yn.cn/532900"), card: signed_card(), at: SIGNED_AT, trial: false }
+    KeyChange {
+        node: name("vol.yn.cn/532900"),
+        card: signed_card(),
+        at: SIGNED_AT,
+        trial: false,
+        compromised_from: None,
+    }
 }
 
 /// Every shape of a printed proof, with the name its golden text has.

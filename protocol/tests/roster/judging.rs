@@ -75,7 +75,13 @@ fn lost_keys_are_replaced_by_the_recovery_key_and_by_nobody_else() {
     let card = rotated(10, Some(10), 1);
     let unvouched = Err(KeyChangeError::Unvouched(name("office-1")));
     assert_eq!(vouch(one, &card, None, after(10)), unvouched);
-    let change = KeyChange { node: name("office-1"), card: card.clone(), at: after(10), trial: false };
+    let change = KeyChange {
+        node: name("office-1"),
+        card: card.clone(),
+        at: after(10),
+        trial: false,
+        compromised_from: None,
+    };
     let bytes = change.sign(&office_key(1, Role::Recovery, 0)).unwrap();
     let opened = KeyChange::open(&bytes, one, after(10)).unwrap();
     assert_eq!(opened, change);
@@ -273,4 +279,22 @@ fn without_a_roster_all_is_as_before() {
     assert!(known.admits(&name("office-1"), after(-99)), "a card says nothing of states");
     assert_eq!(known.state(&name("office-2"), after(5)), Verdict::UnknownNode);
     assert_eq!(member(1).keys().len(), 8);
+}
+
+#[test]
+fn a_request_marks_the_keys_that_its_card_ends_and_no_others() {
+    let chain = chain();
+    let one = chain.node(&name("office-1")).unwrap();
+    let change = |end, compromised_from| KeyChange {
+        node: name("office-1"),
+        card: rotated(10, end, 1),
+        at: after(10),
+        trial: false,
+        compromised_from,
+    };
+    let marked = |change: &KeyChange| change.compromised(one).map(|key| key.public).collect::<Vec<_>>();
+    let old = office_key(1, Role::Statement, 0).public();
+    assert_eq!(marked(&change(Some(10), Some(after(7)))), [old]);
+    assert!(marked(&change(Some(10), None)).is_empty(), "lost, not stolen");
+    assert!(marked(&change(Some(20), Some(after(7)))).is_empty(), "a planned overlap ends nothing now");
 }

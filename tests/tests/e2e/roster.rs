@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use yunling_tests::office::{Office, Plan, Sheet, id_number, text, until};
+use yunling_tests::office::{Office, Plan, Sheet, free_port, id_number, text, until};
 
 /// Arguments that record an hour away, well evidenced, so that policy lets it in at once.
-fn record_on<'a>(who: &'a str, day: &'a str, minutes: &'a str) -> Vec<&'a str> {
+pub(super) fn record_on<'a>(who: &'a str, day: &'a str, minutes: &'a str) -> Vec<&'a str> {
     let mut arguments = yunling_tests::office::record_on(who, day, minutes);
     arguments.extend(["--grade", "B"]);
     arguments
@@ -78,7 +78,7 @@ pub(super) fn first_with(
     (file, text(&made, "fingerprint"))
 }
 
-fn version(office: &Office) -> u64 {
+pub(super) fn version(office: &Office) -> u64 {
     office.ok(&["status"])["roster"]["version"].as_u64().unwrap_or_default()
 }
 
@@ -199,4 +199,28 @@ fn an_expired_roster_warns_and_stops_nobody() {
     }
     let (exit, verified) = dali.json(&["roster", "verify", shown(&one), "--fingerprint", &fingerprint]);
     assert_eq!((exit, &verified["freshness"]), (2, &"expired".into()), "{verified}");
+}
+
+#[test]
+fn a_roster_is_pulled_from_the_pages_of_a_member() {
+    let folder = tempfile::tempdir().expect("folder");
+    let port = free_port();
+    let pages = Plan { pages: Some(port), ..Plan::default() };
+    let kunming = Office::open_with(folder.path(), "kunming", "530100", pages);
+    let dali = Office::open(folder.path(), "dali", "532900");
+    let url = format!("http://127.0.0.1:{port}/roster");
+    dali.refused(&["roster", "pull", &url], "fetch-status");
+    let stewards = Stewards::make(&kunming, folder.path());
+    let (one, fingerprint) = first(&stewards, &[&kunming, &dali], "30");
+    kunming.ok(&["roster", "publish", shown(&one), "--fingerprint", &fingerprint]);
+    // Verified as any other: the pin first, then every signature.
+    dali.refused(&["roster", "pull", &url], "roster-unpinned");
+    let wrong = fingerprint.replace(|c: char| c.is_ascii_digit(), "7");
+    dali.refused(&["roster", "pull", &url, "--fingerprint", &wrong], "roster-pin");
+    let adopted = dali.ok(&["roster", "pull", &url, "--fingerprint", &fingerprint]);
+    assert_eq!((&adopted["adopted"], &adopted["version"]), (&1.into(), &1.into()), "{adopted}");
+    wait_met(&[&kunming, &dali]);
+    assert_eq!(dali.ok(&["roster", "pull", &url])["adopted"], 0);
+    let page = format!("http://127.0.0.1:{port}/log/1/checkpoint");
+    dali.refused(&["roster", "pull", &page], "roster-encoding");
 }

@@ -142,8 +142,8 @@ fn cards(paths: &[PathBuf]) -> Result<Vec<SignedCard>, Failure> {
 }
 
 /// `2026-11-18` or `2026-11-18 09:30`, local time.
-fn moment(value: &str) -> Result<UnixTime, Failure> {
-    let bad = || wrong("--from", value);
+pub(crate) fn moment(option: &str, value: &str) -> Result<UnixTime, Failure> {
+    let bad = || wrong(option, value);
     let (day, time) = value.trim().split_once([' ', 'T']).unwrap_or((value.trim(), "00:00"));
     let (hour, minute) = time.split_once(':').ok_or_else(bad)?;
     let (year, month, day) = Day::parse(day).ok_or_else(bad)?.ymd();
@@ -212,7 +212,7 @@ pub(super) fn propose(args: &ProposeArgs, context: &Context<'_>) -> Result<Exit,
     }
     let old = file.last().roster().clone();
     let now = Clock::for_home(old.trial).now();
-    let from = args.from.as_deref().map(moment).transpose()?.unwrap_or(now);
+    let from = args.from.as_deref().map(|from| moment("--from", from)).transpose()?.unwrap_or(now);
     let mut roster = Roster {
         version: old.version + 1,
         previous: Some(file.last().hash()),
@@ -275,17 +275,36 @@ fn new_cards(roster: &mut Roster, args: &ProposeArgs, now: UnixTime) -> Result<(
                 Err(error) => refused = Some(error),
             }
         }
-        let change = found.ok_or_else(|| match refused {
+        let asked = found.ok_or_else(|| match refused {
             Some(error) => Failure::new(error.code()).with("path", path.display()).with("cause", &error),
             None => Failure::new("key-change-other-node").with("path", path.display()),
         })?;
-        vouched.push(change.card);
+        let name = asked.node.to_string();
+        change(roster, "--key-change", &name, |node| mark(node, &asked))?;
+        vouched.push(asked.card);
     }
     for card in vouched {
         let name = card.card.name.to_string();
         change(roster, "--card", &name, |node| node.card = Arc::new(card))?;
     }
     Ok(())
+}
+
+/// Marks the keys that a request ends and that were in other hands.
+fn mark(member: &mut RosterNode, asked: &KeyChange) {
+    let Some(from) = asked.compromised_from else { return };
+    let ended: Vec<[u8; 32]> = asked.compromised(member).map(|key| key.public).collect();
+    for public in ended {
+        mark_key(member, public, from);
+    }
+    member.compromised.sort_unstable();
+}
+
+fn mark_key(member: &mut RosterNode, public: [u8; 32], from: UnixTime) {
+    match member.compromised.iter_mut().find(|(key, _)| *key == public) {
+        Some((_, since)) => *since = from.min(*since),
+        None => member.compromised.push((public, from)),
+    }
 }
 
 fn states(roster: &mut Roster, args: &ProposeArgs, from: UnixTime) -> Result<(), Failure> {
@@ -333,10 +352,7 @@ fn compromise(roster: &mut Roster, value: &str, from: UnixTime) -> Result<(), Fa
         let keys: Vec<[u8; 32]> = member.keys().iter().filter(|k| is(k)).map(|k| k.public).collect();
         for public in keys {
             found = true;
-            match member.compromised.iter_mut().find(|(key, _)| *key == public) {
-                Some((_, since)) => *since = from.min(*since),
-                None => member.compromised.push((public, from)),
-            }
+            mark_key(member, public, from);
         }
         member.compromised.sort_unstable();
     })?;

@@ -18,6 +18,7 @@ use yunling_protocol::statement::{Body, Outcome, Statement};
 
 use super::rows::{Kept, Place, Progress, Row};
 use super::{Node, Refusal, refused, seal};
+use crate::home::ring::RingKey;
 use crate::service::copy::STAGE_ROWS;
 use crate::service::outbox::{Pause, passing};
 use crate::service::recovery;
@@ -117,9 +118,16 @@ impl Node {
             CourierError::Trial => Refusal::new(error.code()).with("name", me),
             other => refused(&other, me),
         })?;
-        let seed = self.home.keys.seed(Role::Encryption);
-        let seed = seed.ok_or_else(|| Refusal::new("key-file").with("path", "keys/encryption.key"))?;
-        let plain = seal::open(closed, seed)?;
+        // A file may have been closed before the key was rotated.
+        let ring = self.home.keys.ring();
+        let mut seeds = ring.of(Role::Encryption).filter_map(RingKey::seed);
+        let first =
+            seeds.next().ok_or_else(|| Refusal::new("key-file").with("path", "keys/encryption.key"))?;
+        let other = |refusal: &Refusal| refusal.code == "courier-key";
+        let plain = seeds.fold(seal::open(closed, first), |opened, seed| match opened {
+            Err(refusal) if other(&refusal) => seal::open(closed, seed),
+            opened => opened,
+        })?;
         let parcel = Parcel::read(&plain, &cover)
             .map_err(|e| Refusal::new("courier-damaged").with("what", format!("parcel: {e}")))?;
         // From here on something may change.
