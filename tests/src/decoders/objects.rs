@@ -200,7 +200,8 @@ fn check_proof(text: &str) {
     // Claims that a newer version added may be left out; all that was understood comes back.
     let again = signed(proof::issue(&signer(Role::Proof), claims));
     let read_again = proof::verify(&again, trust(), NOW);
-    let expected = Verified { why: read.why, claims: read.claims.clone(), status: None, logged: None };
+    let expected =
+        Verified { why: read.why, claims: read.claims.clone(), status: None, logged: None, roster: None };
     assert_eq!(read_again, expected, "what is read is what is written");
 }
 
