@@ -226,9 +226,9 @@ fn case(dice: &mut Dice, proofs: &[(String, Receipt)]) -> String {
             let mut bytes = base45::decode(&whole[PREFIX.len()..]).unwrap();
             let at = dice.below(bytes.len() as u64) as usize;
             if dice.below(2) == 0 {
-                drop(bytes.remove(at))
+                bytes.remove(at);
             } else {
-                bytes.insert(at, bytes[at])
+                bytes.insert(at, bytes[at]);
             }
             return format!("{PREFIX}{}", base45::encode(&bytes));
         }

@@ -146,7 +146,7 @@ fn an_office_that_drops_an_acknowledged_attestation_is_exposed_to_a_third_machin
 
     taken_in(folder, &yuxi, &found);
     kunming.start();
-    let (who, _) = (text(&yuxi.ok(&["volunteer", "register", "--name", "试用者"]), "card"), ());
+    let who = text(&yuxi.ok(&["volunteer", "register", "--name", "试用者"]), "card");
     let mut record = record_on(&who, "2025-03-05", "60");
     record.extend(["--grade", "B"]);
     kunming.ok(&record);
