@@ -22,9 +22,11 @@ struct Step {
 }
 
 /// Every step, the oldest first.
-const STEPS: [Step; 1] = [
+const STEPS: [Step; 2] = [
     // The first opening counts the rows; from then on the program of before refuses the store.
     Step { from: "0.1.0", due: is_uncounted },
+    // The first opening begins the log, which the program of before would not write on.
+    Step { from: "0.2.0", due: crate::store::is_older },
 ];
 
 fn is_uncounted(store: &Path) -> bool {
@@ -75,7 +77,9 @@ fn backup_of(home: &Home, store: &Path, copy: &Path) -> Result<PathBuf, Refusal>
     let options = Options { ballast_bytes: 0, ..Options::default() };
     let opened = SledStore::open(copy, &crate::service::owner_of(&home.name), options)?;
     let again = Home::open(&home.path).map_err(|e| Refusal::new(e.code()).with("cause", &e))?;
-    let node = Node::with_store(again, Arc::new(opened))?;
+    // Only assembled: an office that opens begins its log, and then the program of before could not
+    // restore what is kept for it.
+    let node = Node::assemble(again, Arc::new(opened))?;
     let made = node.create_backup(&CreateRequest::default())?;
     Ok(PathBuf::from(made["file"].as_str().unwrap_or_default()))
 }

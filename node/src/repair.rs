@@ -49,7 +49,7 @@ pub struct RepairRequest {
 }
 
 fn opened(folder: &Path) -> impl Fn(OpenError) -> Refusal {
-    move |e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e)
+    move |e| Refusal::from(e).with("path", folder.display())
 }
 
 /// Repairs the store of a home.
@@ -334,7 +334,11 @@ fn newest_backup(home: &Home) -> Option<report::Backup> {
 
 impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Self {
-        Self::new(error.code()).with("cause", &error)
+        let refusal = Self::new(error.code()).with("cause", &error);
+        match error {
+            OpenError::Newer { found, known, .. } => refusal.with("found", found).with("known", known),
+            _ => refusal,
+        }
     }
 }
 

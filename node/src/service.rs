@@ -139,7 +139,7 @@ impl Node {
         let folder = home.store_folder();
         let owner = owner_of(&home.name);
         let store = SledStore::open(&folder, &owner, Options::default())
-            .map_err(|e| Refusal::new(e.code()).with("path", folder.display()).with("cause", &e))?;
+            .map_err(|e| Refusal::from(e).with("path", folder.display()))?;
         let store = Arc::new(store);
         let node = Self::with_store(home, store.clone())?;
         // Set once: the node was made a moment ago.
@@ -149,6 +149,20 @@ impl Node {
 
     /// Opens the office on a given store.
     pub fn with_store(home: Home, store: Arc<dyn Store>) -> Result<Self, Refusal> {
+        let node = Self::assemble(home, store)?;
+        waiting::seal_all(&node)?;
+        let roster = roster::load(&node)?;
+        *node.roster.lock().unwrap_or_else(PoisonError::into_inner) = roster;
+        // A crash may have come between the version and its peers.
+        node.meet_members()?;
+        node.reload_members()?;
+        node.open_log()?;
+        node.load_exposed()?;
+        Ok(node)
+    }
+
+    /// The office with nothing loaded and nothing written: enough for a backup of it as it lies there.
+    pub(crate) fn assemble(home: Home, store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let signer = home
             .signer(Role::Statement)
             .ok_or_else(|| Refusal::new("key-file").with("path", "keys/statement.key"))?;
@@ -156,7 +170,7 @@ impl Node {
         check_identity(&home, store.as_ref())?;
         let life = load_life(store.as_ref())?;
         let fenced = Fence::load(store.as_ref())?.is_some();
-        let node = Self {
+        Ok(Self {
             home,
             store,
             embedded: std::sync::OnceLock::new(),
@@ -184,16 +198,7 @@ impl Node {
             status_wake: Notify::new(),
             status_asked: Mutex::default(),
             net: std::sync::OnceLock::new(),
-        };
-        waiting::seal_all(&node)?;
-        let roster = roster::load(&node)?;
-        *node.roster.lock().unwrap_or_else(PoisonError::into_inner) = roster;
-        // A crash may have come between the version and its peers.
-        node.meet_members()?;
-        node.reload_members()?;
-        node.open_log()?;
-        node.load_exposed()?;
-        Ok(node)
+        })
     }
 
     /// The embedded engine, where the office runs on it.

@@ -26,6 +26,16 @@ pub enum OpenError {
         /// The folder of the store.
         path: PathBuf,
     },
+    /// A newer program has written the store; nothing of it was touched.
+    #[error("store {path} has form {found}, this program knows {known}: use the newer program")]
+    Newer {
+        /// The folder of the store.
+        path: PathBuf,
+        /// Its form.
+        found: u64,
+        /// The newest form known here.
+        known: u64,
+    },
     /// There is no room to open the store.
     #[error("disk full: {free_bytes} bytes free at {path}, {needed_bytes} needed to open the store")]
     Full {
@@ -72,12 +82,19 @@ impl OpenError {
         match self {
             Self::Locked { .. } => "store-locked",
             Self::Owner { .. } => "store-owner",
+            Self::Newer { .. } => "store-newer",
             Self::Full { .. } => "store-full",
             Self::Io { .. } => "store-io",
             Self::Damaged { .. } => "store-damaged",
             Self::Lost { .. } => "store-lost",
         }
     }
+}
+
+/// Whether a store in `path` is of a form that opening it brings up to date; nothing is touched.
+pub fn is_older(path: &Path) -> bool {
+    let form = sled::form::read(path).ok().flatten().unwrap_or_default();
+    path.join("sled/db").exists() && form < u64::from(sled::form::FORM)
 }
 
 /// Opens the store in `path` with the usual limits, making it for `owner` when it is new.

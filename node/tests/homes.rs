@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use yunling_node::backup::keys::{self, ExposeSecret as _, Unlock};
-use yunling_node::backup::{RestoreRequest, list, restore};
+use yunling_node::backup::{Content, Opened, RestoreRequest, list, restore};
 use yunling_node::home::Home;
 use yunling_node::service::Node;
 use yunling_protocol::citizen_id::CitizenId;
@@ -59,35 +59,44 @@ fn logged(node: &Node) -> usize {
     own.len()
 }
 
-/// A home of before rows were counted: an upgrade begins with a backup, and it has no key for one.
+/// An upgrade begins with a backup, from which the program of before could be put back.
 fn upgrades(folder: &Path, home: &Path) {
-    let refused = Node::open(Home::open(home).unwrap()).unwrap_err();
-    assert_eq!(refused.code, "migration-backup");
-    assert!(!home.join("data/tally").exists(), "the store was not touched");
+    let store = home.join("data");
+    if !store.join("tally").exists() {
+        // A home of 0.1.0 has no key for one.
+        let refused = Node::open(Home::open(home).unwrap()).unwrap_err();
+        assert_eq!(refused.code, "migration-backup");
+        assert!(!store.join("tally").exists() && !store.join("form").exists(), "the store was not touched");
+    }
     let identity = folder.join("identity");
     std::fs::write(&identity, keys::renew(home).unwrap().expose_secret()).unwrap();
     let made = says_the_same(home);
     let [file] = made.as_slice() else { panic!("made once, before the first opening: {made:?}") };
+    let mut newest = 0;
+    let mut look = |_: &Content, raw: &[u8], _: &[u8]| {
+        newest = newest.max(raw[0]);
+        Ok(())
+    };
+    Opened::open(file).unwrap().content(&Unlock::identities(&identity).unwrap(), &mut look).unwrap();
+    assert!((1..=Table::Register.number()).contains(&newest), "no table that 0.2.0 does not know: {newest}");
     let (again, unlock) = (folder.join("again"), Unlock::identities(&identity).unwrap());
     restore(RestoreRequest { file, home: &again, unlock, new_peers: vec![] }).unwrap();
     says_the_same(&again);
+    // From then on there is nothing to bring to a newer form.
+    assert_eq!(says_the_same(home), made);
+    assert_eq!(std::fs::read(store.join("form")).unwrap(), b"3\n");
 }
 
 #[test]
 fn every_released_home_opens_and_keeps_its_minutes() {
     let homes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/homes");
-    let (mut upgraded, mut opened) = (0, 0);
+    let mut upgraded = 0;
     for entry in std::fs::read_dir(homes).unwrap().flatten() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home");
         copy(&entry.path(), &home);
-        if home.join("data/tally").exists() {
-            assert_eq!(says_the_same(&home), Vec::<PathBuf>::new(), "nothing to bring to a newer form");
-            opened += 1;
-        } else {
-            upgrades(folder.path(), &home);
-            upgraded += 1;
-        }
+        upgrades(folder.path(), &home);
+        upgraded += 1;
     }
-    assert_eq!((upgraded, opened), (1, 1), "homes of 0.1.0 and 0.2.0");
+    assert_eq!(upgraded, 2, "homes of 0.1.0 and 0.2.0");
 }

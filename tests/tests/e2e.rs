@@ -3,6 +3,8 @@
 
 #[path = "e2e/backups.rs"]
 mod backups;
+#[path = "e2e/c2sp.rs"]
+mod c2sp;
 #[path = "e2e/courier.rs"]
 mod courier;
 #[path = "e2e/cuts.rs"]
@@ -11,6 +13,8 @@ mod cuts;
 mod demo;
 #[path = "e2e/doctor.rs"]
 mod doctor;
+#[path = "e2e/exposed.rs"]
+mod exposed;
 #[path = "e2e/gossip.rs"]
 mod gossip;
 #[path = "e2e/imports.rs"]
@@ -33,6 +37,8 @@ mod restoring;
 mod roster;
 #[path = "e2e/soak.rs"]
 mod soak;
+#[path = "e2e/static_log.rs"]
+mod static_log;
 #[path = "e2e/status.rs"]
 mod status;
 #[path = "e2e/takeover.rs"]

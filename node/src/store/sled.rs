@@ -29,6 +29,7 @@ use super::OpenError;
 
 mod carve;
 mod check;
+pub(super) mod form;
 mod home;
 mod notes;
 mod queue;

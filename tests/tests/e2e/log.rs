@@ -20,7 +20,7 @@ use yunling_tests::office::{Office, Plan, Sheet, free_port, id_number, record_on
 use super::roster::{Stewards, first_with, shown, wait_met};
 
 /// What an HTTP server answers: status, head, body.
-fn http(port: u16, method: &str, path: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
+pub(super) fn http(port: u16, method: &str, path: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("pages are served");
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",

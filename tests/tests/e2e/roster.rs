@@ -179,6 +179,9 @@ fn an_expired_roster_warns_and_stops_nobody() {
     let card = text(&dali.ok(&["volunteer", "card", &id_number(1)]), "card");
     let dossier = text(&dali.dossier(&id_number(1)), "dossier");
 
+    let proof = text(&dali.ok(&["proof", "issue", &dossier, "--at-least", "1"]), "proof");
+    let by_card = folder.path().join("dali.card");
+
     // 90 days of life: warned 30 days before the end, expired a month after it.
     for (clock, freshness, days, code, day, minutes) in [
         ("2026-05-20 09:30", "warn", 10, "roster-ends", "2026-05-19", 180),
@@ -196,6 +199,23 @@ fn an_expired_roster_warns_and_stops_nobody() {
         }
         kunming.ok(&record_on(&card, day, "60"));
         dali.wait_minutes(&dossier, minutes);
+        // A proof of a member is judged by it, in a home and with a file; over the limit it is stale.
+        let pack = folder.path().join(format!("{freshness}.pack"));
+        kunming.ok(&["trust-pack", "export", shown(&pack)]);
+        let stale = days < -30;
+        for trust in [&["--ask"][..], &["--trust", shown(&pack)]] {
+            let verify = |more: &[&str]| {
+                let (exit, said) = kunming.json(&[&["proof", "verify", &proof], trust, more].concat());
+                let roster = (said["roster"]["state"].clone(), said["roster"]["days_left"].clone());
+                assert_eq!(roster, (freshness.into(), days.into()), "{said}");
+                (exit, text(&said, "why"))
+            };
+            let (good, over) = ((0, "proof-status-good".to_owned()), (2, "proof-roster-stale".to_owned()));
+            assert_eq!(verify(&[]), if stale { over } else { good.clone() }, "{trust:?}");
+            assert_eq!(verify(&["--roster-stale-days", "60"]), good, "{trust:?}");
+        }
+        let (exit, said) = kunming.json(&["proof", "verify", &proof, "--trust", shown(&by_card)]);
+        assert_eq!((exit, &said["roster"]), (0, &Value::Null), "a card stands in no roster: {said}");
     }
     let (exit, verified) = dali.json(&["roster", "verify", shown(&one), "--fingerprint", &fingerprint]);
     assert_eq!((exit, &verified["freshness"]), (2, &"expired".into()), "{verified}");

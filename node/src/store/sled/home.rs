@@ -12,7 +12,7 @@ use ::sled::{Config, Db};
 
 use super::room::{REOPEN_FREE_BYTES_MIN, Room};
 use super::state::{Fault, guarded};
-use super::{Options, notes};
+use super::{Options, form, notes};
 use crate::store::OpenError;
 
 /// Bytes of one segment of the engine. A page is at most twenty values of 64 KiB, and one larger
@@ -62,6 +62,7 @@ impl Home {
                 Err(TryLockError::Error(error)) => return Err(at(&path, error)),
             }
         }
+        form::refuse_newer(folder)?;
         Ok(Self {
             folder: folder.to_path_buf(),
             cache_bytes: options.cache_bytes,

@@ -7,13 +7,11 @@ use sha2::{Digest, Sha256};
 use yunling_protocol::store::{Key, StoreError, Table, prefix_end};
 
 use super::OWNER_KEY;
+use super::form::FORM;
 
-/// Version of the form below, the first byte of every value.
+/// Version of the form below, the first byte of every value. In the owner's record, otherwise the same, it
+/// is the form of the store ([`FORM`]): who does not know it reads the owner first and goes no further.
 const VERSION: u8 = 1;
-
-/// Version of the owner's record in a store with a tally, otherwise the same form. A program that
-/// knows no tally reads the owner first and must go no further: it would not count what it writes.
-const VERSION_COUNTED: u8 = 2;
 
 /// Bytes of the checksum: chance finds a match in one of 2^64 damaged values.
 const CHECK_BYTES: usize = 8;
@@ -38,7 +36,7 @@ pub(super) fn raw_end(raw_prefix: &[u8]) -> Vec<u8> {
 /// The stored form of a value.
 pub(super) fn encode(raw_key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(HEAD_BYTES + value.len());
-    stored.push(if is_owner(raw_key) { VERSION_COUNTED } else { VERSION });
+    stored.push(if is_owner(raw_key) { FORM } else { VERSION });
     stored.extend_from_slice(&checksum(raw_key, value));
     stored.extend_from_slice(value);
     stored
@@ -58,7 +56,7 @@ fn is_owner(raw_key: &[u8]) -> bool {
 }
 
 fn known(raw_key: &[u8], version: u8) -> bool {
-    version == VERSION || version == VERSION_COUNTED && is_owner(raw_key)
+    version == VERSION || is_owner(raw_key) && (VERSION..=FORM).contains(&version)
 }
 
 /// The checksum in a stored form as it lies there, right or wrong; 0 where there is none.

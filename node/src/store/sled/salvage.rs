@@ -16,7 +16,7 @@ use super::carve::carve;
 use super::home::Home;
 use super::record::decode;
 use super::state::{RawItem, State};
-use super::tally::file::{Found, find};
+use super::tally::file::{Found, NAME as TALLY_FILE, find};
 use super::tally::{TALLY_KEY, Tally};
 use super::{OWNER_KEY, OpenError, Options, SledStore};
 
@@ -83,9 +83,12 @@ impl Damaged {
         self.home.room.free_bytes()
     }
 
-    /// Copies the engine's files into `folder`, where a store of the same content can be opened.
+    /// Copies the engine's files and the newest tally into `folder`, where a store of the same content can
+    /// be opened.
     pub fn copy_to(&self, folder: &Path) -> io::Result<()> {
-        copy_engine(&self.home.folder().join("sled"), &folder.join("sled"))
+        let from = self.home.folder();
+        copy_engine(&from.join("sled"), &folder.join("sled"))?;
+        copy_tally(from, folder)
     }
 
     /// Calls `each` for every right row but the owner's. `scratch` is an empty folder for the copy.
@@ -280,6 +283,13 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+fn copy_tally(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::copy(from.join(TALLY_FILE), to.join(TALLY_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Copies the engine's files and leaves holes holes: its log is mostly empty.

@@ -9,6 +9,7 @@ use std::io;
 
 use yunling_protocol::store::Table;
 
+use super::form::{self, FORM};
 use super::home::Home;
 use super::record::{decode, encode, raw_key};
 use super::state::{Fault, State, Values};
@@ -61,9 +62,9 @@ pub(super) fn begin(home: &Home, state: &State, owner: &[u8]) -> Result<Begun, O
         Some(stored) => {
             let tally = Tally::parse(&stored).ok_or_else(|| lost("the tally is damaged".to_owned()))?;
             check_number(&tally, found).map_err(lost)?;
-            check_owner(home, state, owner)?;
+            let form = check_owner(home, state, owner)?;
             met(state, |db| tally.compare(db)).map_err(|fault| home.error(&fault))?.map_err(lost)?;
-            tally
+            if form < FORM { own(home, state, owner, &tally)? } else { tally }
         }
         None => {
             check_uncounted(found).map_err(lost)?;
@@ -75,6 +76,7 @@ pub(super) fn begin(home: &Home, state: &State, owner: &[u8]) -> Result<Begun, O
     let mut tally_file = TallyFile::open(home.folder()).map_err(io)?;
     tally_file.write(&tally).map_err(io)?;
     tally_file.sync().map_err(io)?;
+    form::note(home.folder()).map_err(io)?;
     Ok(Begun { data_file, tally_file, tally })
 }
 
@@ -107,15 +109,21 @@ fn check_uncounted(found: Found) -> Result<(), String> {
     }
 }
 
-/// Whether the store is the owner's.
-fn check_owner(home: &Home, state: &State, owner: &[u8]) -> Result<(), OpenError> {
+/// Whether the store is the owner's, and of a form known here; gives it.
+fn check_owner(home: &Home, state: &State, owner: &[u8]) -> Result<u8, OpenError> {
     let path = home.folder().to_path_buf();
     let key = raw_key(Table::Meta, OWNER_KEY);
     let Some(stored) = state.call(|db| db.get(&key)).map_err(|fault| home.error(&fault))? else {
         return Err(OpenError::Damaged { path, why: "it has records but no owner".to_owned() });
     };
+    let form = stored.first().copied().unwrap_or_default();
+    // Where the file says otherwise it is this byte that is damaged, which no checksum covers.
+    let noted = form::read(home.folder()).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    if form > FORM && noted.is_none() {
+        return Err(form::newer(home.folder(), form.into()));
+    }
     match decode(&key, &stored) {
-        Ok(found) if found == owner => Ok(()),
+        Ok(found) if found == owner => Ok(form),
         Ok(_) => Err(OpenError::Owner { path }),
         Err(error) => Err(OpenError::Damaged { path, why: error.to_string() }),
     }
@@ -129,11 +137,16 @@ fn first_tally(home: &Home, state: &State, owner: &[u8]) -> Result<Tally, OpenEr
     }
     TallyFile::make(home.folder())
         .map_err(|source| OpenError::Io { path: home.folder().to_path_buf(), source })?;
+    let tally = met(state, Tally::of).map_err(told)?;
+    own(home, state, owner, &tally)
+}
+
+/// Writes the owner's record, also where it is, for the form that it names; gives the tally after it.
+fn own(home: &Home, state: &State, owner: &[u8], tally: &Tally) -> Result<Tally, OpenError> {
+    let told = |fault| home.error(&fault);
     let key = raw_key(Table::Meta, OWNER_KEY);
     let old = state.call(|db| db.get(&key)).map_err(told)?.map(|stored| stored.to_vec());
-    // Written again also where it is, for the version of its form.
     let new = encode(&key, owner);
-    let tally = met(state, Tally::of).map_err(told)?;
     let tally =
         tally.after(&Values::from([(key.clone(), old)]), &Values::from([(key.clone(), Some(new.clone()))]));
     let mut batch = ::sled::Batch::default();

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::Tally;
 
 /// Name of the file in the folder of the store.
-const NAME: &str = "tally";
+pub(in super::super) const NAME: &str = "tally";
 
 /// Bytes from one place to the next: a disk writes no more than this at once.
 const PLACE_BYTES: u64 = 4096;

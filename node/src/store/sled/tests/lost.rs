@@ -138,11 +138,80 @@ fn a_store_of_0_1_0_gets_its_tally_and_is_then_closed_to_0_1_0() {
     drop(store);
     let db = engine(home.path());
     assert!(db.get(TALLY_KEY).unwrap().is_some());
-    assert_eq!(db.get(&owner).unwrap().unwrap()[0], 2, "0.1.0 knows only version 1");
+    assert_eq!(db.get(&owner).unwrap().unwrap()[0], 3, "0.1.0 knows only version 1");
     db.remove(&row).unwrap();
     db.flush().unwrap();
     drop(db);
     refused(home.path());
+}
+
+/// Changes the form in the owner's record, as a program of another version writes it, and counts it.
+fn set_form(folder: &Path, form: u8) {
+    let owner = raw_key(Table::Meta, OWNER_KEY);
+    let db = engine(folder);
+    let mut stored = db.get(&owner).unwrap().unwrap().to_vec();
+    stored[0] = form;
+    db.insert(&owner, stored).unwrap();
+    db.flush().unwrap();
+}
+
+fn form_of(folder: &Path) -> u8 {
+    engine(folder).get(raw_key(Table::Meta, OWNER_KEY)).unwrap().unwrap()[0]
+}
+
+#[test]
+fn a_store_of_0_2_0_is_brought_to_the_form_that_0_2_0_refuses() {
+    let home = filled();
+    set_form(home.path(), 2);
+    fs::remove_file(home.path().join("form")).unwrap();
+    assert!(crate::store::is_older(home.path()));
+    let store = open(home.path());
+    assert_eq!(store.get(Table::Head, b"a").unwrap().unwrap(), b"1");
+    store.commit(one("d", "4")).unwrap();
+    drop(store);
+    // 0.2.0 knows 1 and 2 there, and reads it before it writes.
+    assert_eq!(form_of(home.path()), 3);
+    assert_eq!(fs::read(home.path().join("form")).unwrap(), b"3\n");
+    assert!(!crate::store::is_older(home.path()));
+    assert_eq!(open(home.path()).get(Table::Head, b"d").unwrap().unwrap(), b"4");
+}
+
+#[test]
+fn a_cut_between_record_and_file_is_made_good() {
+    let home = filled();
+    fs::remove_file(home.path().join("form")).unwrap();
+    fs::write(home.path().join("form.new"), b"3").unwrap();
+    assert_eq!(open(home.path()).get(Table::Head, b"a").unwrap().unwrap(), b"1");
+    assert_eq!(fs::read(home.path().join("form")).unwrap(), b"3\n");
+}
+
+#[test]
+fn a_store_of_a_newer_form_is_refused_and_left_as_it_is() {
+    let home = filled();
+    let all = |folder: &Path| -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let files =
+            [folder.to_path_buf(), folder.join("sled")].into_iter().flat_map(|f| fs::read_dir(f).unwrap());
+        let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let mut all: Vec<_> = files.map(|path| (path.clone(), fs::read(&path).unwrap())).collect();
+        all.sort();
+        all
+    };
+    fs::write(home.path().join("form"), b"4\n").unwrap();
+    let before = all(home.path());
+    let code = || SledStore::open(home.path(), OWNER, small()).unwrap_err().code();
+    assert_eq!(code(), "store-newer");
+    let held = Damaged::hold(home.path(), small()).unwrap_err();
+    assert_eq!(held.code(), "store-newer", "a repair would throw away what it does not know");
+    assert!(all(home.path()) == before, "not even the engine was opened");
+    // Without the file the owner's record says it.
+    set_form(home.path(), 4);
+    fs::remove_file(home.path().join("form")).unwrap();
+    assert_eq!(code(), "store-newer");
+    // A byte that says so against the file is damage.
+    fs::write(home.path().join("form"), b"3\n").unwrap();
+    assert_eq!(code(), "store-damaged");
+    set_form(home.path(), 3);
+    assert_eq!(open(home.path()).get(Table::Head, b"a").unwrap().unwrap(), b"1");
 }
 
 #[test]
