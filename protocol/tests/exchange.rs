@@ -19,6 +19,8 @@ mod chaos;
 mod codes;
 #[path = "exchange/copy.rs"]
 mod copy;
+#[path = "exchange/disputes.rs"]
+mod disputes;
 #[path = "exchange/forged.rs"]
 mod forged;
 #[path = "exchange/hostile.rs"]

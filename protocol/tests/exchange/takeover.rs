@@ -2,28 +2,30 @@
 //! and nothing that the gone node signed speaks against it.
 
 #[path = "takeover/scene.rs"]
-mod scene;
+pub(crate) mod scene;
 
 use scene::{announce, complete, gone, listed, notice, own_bundle, put_together, rule, succeed, volunteer};
 
 use yunling_protocol::bundle::Bundle;
 use yunling_protocol::custody::takeover::act::{self, Heard};
 use yunling_protocol::custody::takeover::chain::assemble;
-use yunling_protocol::custody::takeover::{Assembled, NOTICE_SECONDS, Search, Searched, pending};
+use yunling_protocol::custody::takeover::{Assembled, NOTICE_SECONDS, Search, Searched, noticed, pending};
 use yunling_protocol::custody::taking::verify_copied;
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::delivery::{self, Next};
 use yunling_protocol::dossier::{Custody, FoldError};
-use yunling_protocol::id::{DossierId, DossierKey};
+use yunling_protocol::id::{ChainHead, DossierId, DossierKey, StatementId};
+use yunling_protocol::ledger::{self, HeadRecord};
 use yunling_protocol::log::Entry;
 use yunling_protocol::log::merkle::Frontier;
 use yunling_protocol::message::{Answer, Content};
-use yunling_protocol::office::Vault;
+use yunling_protocol::minutes::Minutes;
+use yunling_protocol::office::{Office, Vault};
 use yunling_protocol::profile::YUNNAN;
 use yunling_protocol::register;
 use yunling_protocol::roster::LastCheckpoint;
-use yunling_protocol::statement::{Body, Statement, Takeover};
-use yunling_protocol::store::{Read, SCAN_ITEMS_MAX, Table};
+use yunling_protocol::statement::{Body, Outcome, Receipt, Statement, Takeover, id_of};
+use yunling_protocol::store::{Batch, Key, Read, SCAN_ITEMS_MAX, Table};
 
 use crate::moving::{CHUXIONG, DALI, KUNMING, YUXI, moved};
 use crate::samples::{daily, name};
@@ -108,7 +110,7 @@ fn without_the_rosters_word_nobody_takes_anything_over() {
             count: 1,
             ends: world.now.get(),
         };
-        let mut batch = yunling_protocol::store::Batch::default();
+        let mut batch = Batch::default();
         let to = &world.desks[YUXI].name;
         let transfer = yunling_protocol::id::TransferId([7; 16]);
         world.office(from).post(&mut batch, to, id, 0, transfer, content).unwrap();
@@ -160,9 +162,9 @@ fn without_the_rosters_word_nobody_takes_anything_over() {
         (Takeover { from: name("yuxi"), ..right.clone() }, "custodian"),
         (Takeover { epoch: 1, ..right.clone() }, "epoch"),
         (Takeover { count: right.count - 1, ..right.clone() }, "count"),
-        (Takeover { head: yunling_protocol::id::ChainHead([0; 32]), ..right.clone() }, "head"),
-        (Takeover { minutes: yunling_protocol::minutes::Minutes(1), ..right.clone() }, "minutes"),
-        (Takeover { balance: yunling_protocol::minutes::Minutes(1), ..right.clone() }, "balance"),
+        (Takeover { head: ChainHead([0; 32]), ..right.clone() }, "head"),
+        (Takeover { minutes: Minutes(1), ..right.clone() }, "minutes"),
+        (Takeover { balance: Minutes(1), ..right.clone() }, "balance"),
         (Takeover { announced: short, ..right.clone() }, "notice"),
     ] {
         assert_eq!(judge(DALI, wrong).1, mismatch(what));
@@ -228,8 +230,8 @@ fn yuxis_word(world: &World, id: DossierId) -> Vec<Vec<u8>> {
     vec![receipt, world.statement(YUXI, id, body.target).bytes().to_vec()]
 }
 
-fn world_head(bundle: &Bundle, length: usize) -> yunling_protocol::id::ChainHead {
-    let ids = bundle.statements[..length].iter().map(|s| yunling_protocol::statement::id_of(s));
+fn world_head(bundle: &Bundle, length: usize) -> ChainHead {
+    let ids = bundle.statements[..length].iter().map(|s| id_of(s));
     let empty = yunling_protocol::dossier::empty_head(bundle.dossier);
     ids.fold(empty, yunling_protocol::dossier::next_head)
 }
@@ -404,4 +406,94 @@ fn moved_answers_count_with_a_takeover_in_the_line_only_by_the_rosters_word() {
     assert_eq!(follow(&world, YUXI, &seals), unproven);
     world.members = unlisted;
     assert_eq!(follow(&world, DALI, &seals), unproven, "without the roster's word");
+}
+
+#[test]
+fn what_the_gone_node_signed_against_the_bundle_stops_it_whatever_it_is() {
+    let (mut world, mut chain) = listed();
+    let id = volunteer(&world);
+    let bundle = own_bundle(&world, KUNMING, id);
+    let dossier = world.dossier(KUNMING, id).unwrap();
+    let receipt = |target: StatementId, length: u64, head: ChainHead| {
+        let body = Receipt {
+            target,
+            outcome: Outcome::Accepted,
+            reason: None,
+            sequence: Some(length - 1),
+            state: Some((0, length, head)),
+        };
+        let made = world.office(KUNMING).state(&mut world.fresh(KUNMING), id, &Body::Receipt(body));
+        made.unwrap().bytes().to_vec()
+    };
+    let third = id_of(&bundle.statements[2]);
+    let lost = StatementId([7; 32]);
+    let other_head = receipt(third, 3, ChainHead([7; 32]));
+    let other_statement = receipt(lost, 3, world_head(&bundle, 3));
+    let right = receipt(third, 3, world_head(&bundle, 3));
+    // An offer to Dali that was never carried out names a longer chain too.
+    world.record(KUNMING, id, KUNMING, daily(3, 120)).unwrap();
+    let slip = world.slip(KUNMING, id, DALI).unwrap();
+    world.ask(DALI, KUNMING, &slip).unwrap();
+    world.carry_one(DALI, "request");
+    world.carry_one(KUNMING, "offer");
+    let offered = world.dossier(KUNMING, id).unwrap().length();
+    gone(&mut world);
+    succeed(&mut world, &mut chain, DALI, None);
+    let assembled = put_together(&world, &bundle).unwrap();
+    assert_eq!((assembled.dossier.length(), assembled.need), (dossier.length(), offered));
+    assert_eq!(rule(announce(&world, &assembled, None)), "takeover-shorter");
+
+    let put = |key: Key, value: Vec<u8>| {
+        let mut batch = Batch::default();
+        ledger::set(&mut batch, key, value);
+        world.commit(DALI, batch).unwrap();
+    };
+    let beside = ledger::beside_key(id, third);
+    for (shown, code) in
+        [(&other_head, Some("takeover-forks")), (&other_statement, Some("takeover-forks")), (&right, None)]
+    {
+        put(beside.clone(), shown.clone());
+        assert_eq!(put_together(&world, &bundle).err().map(|e| e.code()), code);
+    }
+    // It was at Dali once, and left with another chain.
+    let left = HeadRecord {
+        epoch: 0,
+        length: 2,
+        head: ChainHead([8; 32]),
+        custody: Custody::Sealed { seal: lost, next: name("kunming") },
+        counted: Minutes(0),
+        destroyed: true,
+    };
+    put(ledger::head_key(id), left.encode());
+    assert_eq!(rule(put_together(&world, &bundle)), "transfer-copy-forks");
+    put(ledger::head_key(id), HeadRecord { head: world_head(&bundle, 2), ..left.clone() }.encode());
+    assert!(put_together(&world, &bundle).is_ok());
+    put(ledger::head_key(id), HeadRecord { custody: Custody::Open(name("dali")), ..left }.encode());
+    assert_eq!(rule(put_together(&world, &bundle)), "dossier-held-here");
+}
+
+#[test]
+fn a_fenced_node_neither_answers_a_notice_nor_vouches_for_a_bundle() {
+    let (mut world, mut chain) = listed();
+    let id = volunteer(&world);
+    let bundle = own_bundle(&world, KUNMING, id);
+    let last = Statement::parse(bundle.statements.last().unwrap()).unwrap();
+    let fenced = |at: usize| Office { fenced: true, ..world.office(at) };
+    let (desk, dossier) = (&world.desks[KUNMING], world.dossier(KUNMING, id).unwrap());
+    let vouched = act::vouch(&fenced(KUNMING), desk, &PlainVault, &mut world.fresh(KUNMING), &dossier, &last);
+    assert_eq!(vouched.err().map(|e| e.code()), Some("fenced"));
+    succeed(&mut world, &mut chain, DALI, None);
+    let assembled = put_together(&world, &bundle).unwrap();
+    announce(&world, &assembled, None).unwrap();
+    let packet = world.outbox(DALI).into_iter().find(|p| p.to == YUXI).unwrap();
+    let office = Office { fenced: true, ..world.office(YUXI) };
+    let answered = noticed(&office, &world.desks[YUXI], &packet.message()).unwrap();
+    assert_eq!(answered.answer, Answer::Busy);
+    // The gone node is read-only and answers all the same; it has its data still, and hands it over.
+    assert_eq!(notice(&world, KUNMING), (Answer::Ok, None));
+    assert_eq!(own_bundle(&world, KUNMING, id).head, bundle.head);
+    // A delivery to a node that is not gone stays where it is.
+    let statement = bundle.statements[1].clone();
+    let stays = delivery::follow_successor(&world.office(YUXI), &world.desks[CHUXIONG].name, &statement);
+    assert_eq!(stays, Ok(None));
 }

@@ -28,12 +28,12 @@ use crate::world::{PROFILE, PlainVault, World};
 
 const DAY: i64 = 86_400;
 
-pub(super) fn steward() -> SoftSigner {
+pub(crate) fn steward() -> SoftSigner {
     SoftSigner::from_seed(&[250; 32])
 }
 
 /// A card whose keys nobody else has, as a roster wants them.
-pub(super) fn card(world: &World, at: usize) -> SignedCard {
+pub(crate) fn card(world: &World, at: usize) -> SignedCard {
     let desk = &world.desks[at];
     let key = |role: Role| {
         let own = SoftSigner::from_seed(&[role as u8 + 10 * at as u8 + 10; 32]).public();
@@ -55,14 +55,14 @@ pub(super) fn card(world: &World, at: usize) -> SignedCard {
     card.sign(&desk.signer).unwrap()
 }
 
-pub(super) fn signed(roster: &Roster) -> SignedRoster {
+pub(crate) fn signed(roster: &Roster) -> SignedRoster {
     let mut draft = SignedRoster::draft(roster).unwrap();
     draft.sign(&steward()).unwrap();
     draft
 }
 
 /// Four offices in one roster.
-pub(super) fn listed() -> (World, Chain) {
+pub(crate) fn listed() -> (World, Chain) {
     let mut world = four();
     let from = UnixTime(BEGIN.0 - 10 * DAY);
     let mut nodes: Vec<RosterNode> = (0..4).map(|at| RosterNode::joining(card(&world, at), from)).collect();
@@ -82,7 +82,7 @@ pub(super) fn listed() -> (World, Chain) {
     (world, chain)
 }
 
-pub(super) fn adopt(world: &mut World, chain: &Chain) {
+pub(crate) fn adopt(world: &mut World, chain: &Chain) {
     let mut members = Members::default();
     for at in 0..4 {
         members.insert(Member { card: card(world, at), removed_at: None });
@@ -91,23 +91,28 @@ pub(super) fn adopt(world: &mut World, chain: &Chain) {
     world.members = members;
 }
 
-/// The roster names Dali as the successor of Kunming.
-pub(super) fn succeed(world: &mut World, chain: &mut Chain, by: usize, checkpoint: Option<LastCheckpoint>) {
+/// The roster names a successor of Kunming.
+pub(crate) fn succeed(world: &mut World, chain: &mut Chain, by: usize, checkpoint: Option<LastCheckpoint>) {
     world.wait(60);
+    let by = world.desks[by].name.clone();
+    let now = world.now.get();
+    set_state(world, chain, KUNMING, State::Succeeded { by, checkpoint }, now);
+}
+
+/// The next version adds a state of one office.
+pub(crate) fn set_state(world: &mut World, chain: &mut Chain, of: usize, state: State, from: UnixTime) {
     let now = world.now.get();
     let old = chain.newest().roster().clone();
     let mut next =
         Roster { version: old.version + 1, previous: Some(chain.newest().hash()), issued: now, ..old };
-    let by = world.desks[by].name.clone();
-    let node = next.nodes.iter_mut().find(|n| *n.name() == world.desks[KUNMING].name).unwrap();
-    let state = State::Succeeded { by, checkpoint };
-    Arc::make_mut(node).states.push(StateEntry { state, from: now });
+    let node = next.nodes.iter_mut().find(|n| *n.name() == world.desks[of].name).unwrap();
+    Arc::make_mut(node).states.push(StateEntry { state, from });
     chain.adopt(signed(&next), now).unwrap();
     adopt(world, chain);
 }
 
 /// A volunteer of Kunming: two services there, one at Yuxi, taken with a receipt.
-pub(super) fn volunteer(world: &World) -> DossierId {
+pub(crate) fn volunteer(world: &World) -> DossierId {
     let id = world.open(KUNMING);
     for number in 0..2 {
         world.record(KUNMING, id, KUNMING, daily(number, 120)).unwrap();
@@ -118,7 +123,7 @@ pub(super) fn volunteer(world: &World) -> DossierId {
 }
 
 /// The volunteer's own bundle, as a file.
-pub(super) fn own_bundle(world: &World, at: usize, id: DossierId) -> Bundle {
+pub(crate) fn own_bundle(world: &World, at: usize, id: DossierId) -> Bundle {
     let desk = &world.desks[at];
     let dossier = world.dossier(at, id).unwrap();
     let statements = ledger::chain(desk, id, 0, SCAN_ITEMS_MAX).unwrap();
@@ -130,17 +135,17 @@ pub(super) fn own_bundle(world: &World, at: usize, id: DossierId) -> Bundle {
     Bundle::decode(&bundle.encode()).unwrap()
 }
 
-pub(super) fn gone(world: &mut World) {
+pub(crate) fn gone(world: &mut World) {
     world.desks[KUNMING].store = Oracle::new();
     world.silent.borrow_mut().insert(KUNMING);
 }
 
-pub(super) fn put_together(world: &World, bundle: &Bundle) -> Result<Assembled, DecideError> {
+pub(crate) fn put_together(world: &World, bundle: &Bundle) -> Result<Assembled, DecideError> {
     let old = &world.desks[KUNMING].name;
     assemble(&world.office(DALI), &world.desks[DALI], old, std::slice::from_ref(bundle))
 }
 
-pub(super) fn announce(
+pub(crate) fn announce(
     world: &World,
     assembled: &Assembled,
     searched: Option<&Searched>,
@@ -156,7 +161,7 @@ pub(super) fn announce(
 }
 
 /// Takes the notice to `at` and its answer back; what Dali makes of an objection.
-pub(super) fn notice(world: &World, at: usize) -> (Answer, Option<Heard>) {
+pub(crate) fn notice(world: &World, at: usize) -> (Answer, Option<Heard>) {
     let packet = world.outbox(DALI).into_iter().find(|p| p.to == at && p.word() == "notice");
     let packet = packet.expect("a notice waits");
     let answer = world.receive(at, &packet.bytes);
@@ -172,7 +177,7 @@ pub(super) fn notice(world: &World, at: usize) -> (Answer, Option<Heard>) {
     (answer, Some(heard))
 }
 
-pub(super) fn complete(world: &World, id: DossierId) -> Result<Dossier, DecideError> {
+pub(crate) fn complete(world: &World, id: DossierId) -> Result<Dossier, DecideError> {
     let (office, books) = (world.office(DALI), &world.desks[DALI]);
     let taken = act::complete(&office, books, &PlainVault, &mut world.fresh(DALI), id)?;
     for batch in taken.install.into_iter().chain([taken.last]) {
@@ -181,6 +186,6 @@ pub(super) fn complete(world: &World, id: DossierId) -> Result<Dossier, DecideEr
     Ok(taken.dossier)
 }
 
-pub(super) fn rule<T: std::fmt::Debug>(result: Result<T, DecideError>) -> &'static str {
+pub(crate) fn rule<T: std::fmt::Debug>(result: Result<T, DecideError>) -> &'static str {
     result.expect_err("it must be refused").code()
 }
