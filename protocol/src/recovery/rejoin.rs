@@ -29,6 +29,7 @@ use crate::message::{Answer, Content, Life, MESSAGE_BYTES_MAX, Message};
 use crate::mutants::{self, Mutant};
 use crate::name::NodeName;
 use crate::office::{DecideError, Decision, Office, Vault, custody_outbox_key, secrets_key};
+use crate::proof::live;
 use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
 
 pub use import::{LOST_ENTRIES_MAX, import};
@@ -38,8 +39,8 @@ pub use import::{LOST_ENTRIES_MAX, import};
 pub const LIVES_MAX: usize = 32;
 /// Largest note in a vouch: origin, size, root and the log's own signature have under 600 bytes.
 pub const VOUCHED_NOTE_BYTES_MAX: usize = 1_536;
-/// Dossiers closed in one batch.
-const SHUT_ROWS: usize = 1_000;
+/// Dossiers closed in one batch: with some dozens of proofs each it stays within its bounds.
+const SHUT_ROWS: usize = 200;
 /// First byte of the index of closed dossiers.
 const CLOSED: &[u8] = b"k";
 
@@ -367,6 +368,8 @@ pub(super) fn shut(
             batch.expect.push(Expect::Equals(ledger::head_key(id), stored));
             ledger::set(batch, ledger::head_key(id), HeadRecord { closed: Some(seal), ..record }.encode());
             ledger::set(batch, closed_key(id), seal.0.to_vec());
+            // With the seal its proofs were superseded, which this node forgot too.
+            live::supersede(office, books, id, batch)?;
         }
         Ok(())
     })?;

@@ -65,13 +65,13 @@ fn decide_proof(
     live::issue(&office, &world.desks[at], &mut fresh, &signer(Role::Proof), NAMELESS_BASE, id, claims)
 }
 
-fn prove(world: &World, at: usize, id: DossierId, amount: Amount) -> Issued {
+pub(crate) fn prove(world: &World, at: usize, id: DossierId, amount: Amount) -> Issued {
     let (batch, issued) = decide_proof(world, at, id, amount).unwrap();
     world.commit(at, batch).unwrap();
     issued
 }
 
-fn at_least(minutes: u64) -> Amount {
+pub(crate) fn at_least(minutes: u64) -> Amount {
     Amount::AtLeast(Minutes(minutes))
 }
 
@@ -80,7 +80,7 @@ fn record(world: &World, at: usize, id: DossierId, issued: &Issued) -> Record {
     rows::record_of(&world.desks[at], id, hash).unwrap().unwrap().0
 }
 
-fn status(world: &World, at: usize, id: DossierId, issued: &Issued) -> Status {
+pub(crate) fn status(world: &World, at: usize, id: DossierId, issued: &Issued) -> Status {
     record(world, at, id, issued).status
 }
 

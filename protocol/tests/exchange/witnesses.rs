@@ -6,11 +6,14 @@ use yunling_protocol::log::life::LifeRecord;
 use yunling_protocol::log::witness::Seen;
 use yunling_protocol::log::{Checkpoint, Origin, keep, rows};
 use yunling_protocol::profile::YUNNAN;
+use yunling_protocol::proof::live::Issued;
 use yunling_protocol::recovery::fence::Fence;
 use yunling_protocol::recovery::rejoin::{self, Standing};
+use yunling_protocol::status::Status;
 use yunling_protocol::store::{Batch, Read as _, Store as _};
 
 use crate::moving::{CHUXIONG, DALI, KUNMING, YUXI, moved, volunteer};
+use crate::proofs::{at_least, prove, status};
 use crate::restoring::{backup, restore};
 use crate::samples::daily;
 use crate::world::World;
@@ -40,9 +43,10 @@ fn refused(world: &World, id: DossierId) -> &'static str {
 
 /// Kunming has moved a dossier to Baoshan since the backup, and Baoshan burns down: only the witnesses are
 /// left. `settled` ends with the fence open or not.
-fn forgot_a_move_to_baoshan(world: &mut World, lost: &[usize]) -> (DossierId, DossierId) {
+fn forgot_a_move_to_baoshan(world: &mut World, lost: &[usize]) -> (DossierId, DossierId, [Issued; 2]) {
     let (gone, stays) = (volunteer(world), volunteer(world));
     world.settle();
+    let proofs = [gone, stays].map(|id| prove(world, KUNMING, id, at_least(60)));
     let old = backup(world, KUNMING);
     moved(world, gone, KUNMING, BAOSHAN);
     world.record(KUNMING, stays, KUNMING, daily(800, 20)).unwrap();
@@ -50,14 +54,17 @@ fn forgot_a_move_to_baoshan(world: &mut World, lost: &[usize]) -> (DossierId, Do
     silence(world, lost);
     restore(world, KUNMING, &old, 7);
     world.rounds(8);
-    (gone, stays)
+    (gone, stays, proofs)
 }
 
 #[test]
 fn two_of_three_witnesses_open_the_fence_and_what_was_sealed_stays_closed_until_the_seal_is_found() {
     let mut world = five();
-    let (gone, stays) = forgot_a_move_to_baoshan(&mut world, &[BAOSHAN, CHUXIONG]);
+    let (gone, stays, proofs) = forgot_a_move_to_baoshan(&mut world, &[BAOSHAN, CHUXIONG]);
     assert!(!fenced(&world, KUNMING), "{:?}", world.standing(KUNMING));
+    let state = |id, proof| status(&world, KUNMING, id, proof);
+    assert_eq!(state(gone, &proofs[0]), Status::Superseded);
+    assert_eq!(state(stays, &proofs[1]), Status::Valid);
     // What was not sealed goes on at once; what was is closed, whatever is tried.
     assert!(world.record(KUNMING, stays, KUNMING, daily(901, 30)).is_ok());
     assert!(is_closed(&world, KUNMING, gone) && !is_closed(&world, KUNMING, stays));
@@ -102,7 +109,7 @@ fn one_witness_of_three_is_not_enough_whichever_it_is() {
         let mut world = five();
         let silent: Vec<usize> =
             [BAOSHAN, DALI, YUXI, CHUXIONG].into_iter().filter(|w| *w != speaks).collect();
-        let (gone, _) = forgot_a_move_to_baoshan(&mut world, &silent);
+        let (gone, ..) = forgot_a_move_to_baoshan(&mut world, &silent);
         let standing = world.standing(KUNMING).unwrap();
         assert!(fenced(&world, KUNMING));
         assert_eq!((standing.rules[0].need, standing.rules[0].of), (2, 3));

@@ -96,6 +96,9 @@ impl Vault for PlainVault {
     }
 }
 
+/// Entries of each log, by who mirrored it and its origin.
+pub(crate) type Mirrors = BTreeMap<(usize, String), Vec<Vec<u8>>>;
+
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) desks: Vec<Desk>,
@@ -107,7 +110,7 @@ pub(crate) struct World {
     /// Whether the offices keep logs, whose witnesses the roster names.
     pub(crate) logged: bool,
     /// What each witness has mirrored of each log.
-    pub(crate) mirrors: RefCell<BTreeMap<(usize, String), Vec<Vec<u8>>>>,
+    pub(crate) mirrors: RefCell<Mirrors>,
     /// Head records of each dossier at the last check: what did not change is not checked again.
     seen: RefCell<BTreeMap<DossierId, Vec<Option<Vec<u8>>>>>,
     /// The longest history of each dossier seen so far.
