@@ -133,3 +133,10 @@ error-witness-malformed = The witness did not understand the request. Bring both
 error-witness-request-malformed = The witness request is malformed. Please use a tool of c2sp.org/tlog-witness
 error-witness-request-too-large = The witness request is too large. Please use a tool of c2sp.org/tlog-witness
 error-witness-unknown-log = The witness does not witness this log. Ask it to name this node in [witness] peers
+
+word-audit-fetching = fetching
+word-audit-replaying = replaying
+audit-earlier = Earlier life { $origin }: replayed { $entries } entries
+audit-unread = The logs of the earlier lives { $lives } are not whole or not served any more (lost by a restore)
+audit-unplaced = { $count } statements of that node are held here and in none of the logs there are; they may be in what was lost: { $ids }
+error-audit-running = An audit of { $name } is running. Please wait until it ends

@@ -133,3 +133,10 @@ error-witness-malformed = 见证节点没有看懂请求。请双方升级到相
 error-witness-request-malformed = 见证请求格式不对。请用符合 c2sp.org/tlog-witness 的工具
 error-witness-request-too-large = 见证请求过大。请用符合 c2sp.org/tlog-witness 的工具
 error-witness-unknown-log = 见证节点没有为这本日志见证。请对方在 [witness] peers 中写上本节点
+
+word-audit-fetching = 取回
+word-audit-replaying = 重放
+audit-earlier = 以前的任期 { $origin }：重放 { $entries } 条
+audit-unread = 以前的任期 { $lives } 的日志已不完整或不再提供（恢复备份时丢失）
+audit-unplaced = 本节点持有其签发、而现存日志中没有的声明 { $count } 条，可能在丢失的部分：{ $ids }
+error-audit-running = 对 { $name } 的审计正在进行。请等它结束

@@ -100,6 +100,8 @@ pub struct Node {
     /// Held while a checkpoint is judged: reading, deciding and storing are one step.
     witnessing: Mutex<()>,
     rounds: Mutex<witness::Rounds>,
+    /// Audits under way, by peer.
+    pub(crate) audits: Mutex<BTreeMap<NodeName, audit::Under>>,
     /// Nodes against which evidence stands.
     exposed: Mutex<std::collections::BTreeSet<NodeName>>,
     /// A status list may be due.
@@ -167,6 +169,7 @@ impl Node {
             log_wake: Notify::new(),
             witnessing: Mutex::default(),
             rounds: Mutex::default(),
+            audits: Mutex::default(),
             exposed: Mutex::default(),
             status_wake: Notify::new(),
             status_asked: Mutex::default(),

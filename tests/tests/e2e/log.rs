@@ -154,7 +154,8 @@ fn rewritten(office: &Office, into: &Path) {
         book.append(if number == 1 { &other } else { entries[place] }, &mut round).expect("append");
     }
     book.append(&Entry::Signed([8; 32]).encode().expect("bytes"), &mut round).expect("append");
-    let note = Checkpoint::new(honest.origin, book.size(), book.root()).sign(&*signer).expect("sign").render();
+    let note =
+        Checkpoint::new(honest.origin, book.size(), book.root()).sign(&*signer).expect("sign").render();
     Folder::at(into).publish(&book.files(round), &note).expect("publish");
 }
 
