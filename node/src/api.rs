@@ -319,6 +319,10 @@ fn routes() -> Router<Arc<Node>> {
         .route("/api/v1/recovery/show", act!(|n, _: Value| n.recovery()))
         .route("/api/v1/recovery/lift", act!(|n, r| n.lift_fence(&r)))
         .route("/api/v1/audit", post(audit))
+        .route(
+            "/api/v1/audit/progress",
+            act!(|n, r: Value| Ok(json!({ "under": n.audit_progress(&node_name(text(&r, "name")?)?) }))),
+        )
         .route("/api/v1/evidence/list", act!(|n, _: Value| evidence_list(n)))
         .route("/api/v1/evidence/import", act!(|n, r: Value| n.import_evidence(&r)))
         .route("/api/v1/evidence/lift", act!(|n, r: Value| n.lift_exposed(&r)))

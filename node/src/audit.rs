@@ -2,11 +2,13 @@
 //! hashed again and compared with the newest checkpoint and with every other that was ever seen; what
 //! contradicts becomes evidence that a third machine can check.
 
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use yunling_protocol::day::UnixTime;
 use yunling_protocol::id::StatementId;
-use yunling_protocol::log::audit::{Audit, Finding, Report};
+use yunling_protocol::log::audit::{Finding, Report};
 use yunling_protocol::log::entry::void_mark;
 use yunling_protocol::log::evidence::Evidence;
 use yunling_protocol::log::merkle::{consistency_proof, root_at};
@@ -16,6 +18,9 @@ use yunling_protocol::member::Members;
 
 use crate::log::{CHECKPOINT_FILE, Folder, LogError, Tiles};
 use crate::service::Refusal;
+use state::State;
+
+pub use state::Keep;
 
 /// What one holds of the statements of a log's owner: they must be in its log, and no change of them may be
 /// there that was never told.
@@ -23,8 +28,6 @@ use crate::service::Refusal;
 pub struct Held {
     /// Ids of statements of the owner, in any of its logs.
     pub ids: BTreeSet<StatementId>,
-    /// Ids that need not be found: they are in another of its logs, or not logged yet.
-    pub excused: BTreeSet<StatementId>,
 }
 
 /// What an audit came to.
@@ -36,6 +39,8 @@ pub struct Audited {
     pub size: u64,
     /// Whether the quorum cosigned the newest checkpoint; none where no witnesses are set.
     pub witnessed: Option<bool>,
+    /// Held statements of the owner that are in this log.
+    pub found: BTreeSet<StatementId>,
     /// Held statements of the owner that are not in this log.
     pub missing: Vec<StatementId>,
     /// Held statements that the log says were voided or corrected by a statement not held here.
@@ -55,13 +60,26 @@ impl Audited {
     }
 }
 
-/// Replays the log in `folder`. `seen` are notes of its checkpoints from anywhere; those of other logs and
-/// those that its key did not sign are passed over. `progress` hears of the entries read.
+/// As [`audit_kept`], in one go.
 pub fn audit(
     folder: &Folder,
     members: &Members,
     seen: &[String],
     held: &Held,
+    now: UnixTime,
+    progress: impl FnMut(u64, u64),
+) -> Result<Audited, Refusal> {
+    audit_kept(folder, members, (seen, held), None, now, progress)
+}
+
+/// Replays the log in `folder`. `seen` are notes of its checkpoints from anywhere; those of other logs and
+/// those that its key did not sign are passed over. With `keep` it goes on where a run before it was stopped, with
+/// what was held then. `progress` hears of the entries read.
+pub fn audit_kept(
+    folder: &Folder,
+    members: &Members,
+    (seen, held): (&[String], &Held),
+    keep: Option<&Keep>,
     now: UnixTime,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Audited, Refusal> {
@@ -76,39 +94,57 @@ pub fn audit(
     let quorum = members.quorum(&origin.node).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
     let witnessed = quorum
         .map(|quorum| quorum.judge(&parsed.text, parsed.signatures.iter().map(Into::into), now).is_ok());
-    let mut audit = Audit::new(&newest.origin);
     let mut notes: BTreeMap<(u64, [u8; 32]), String> = BTreeMap::new();
     for text in seen.iter().map(String::as_str).chain(std::str::from_utf8(&note)) {
         let Ok((note, checkpoint)) = Checkpoint::parse(text.as_bytes()) else { continue };
         if checkpoint.origin != newest.origin || note.verify(&keys).is_err() {
             continue;
         }
-        audit.checkpoint(&checkpoint, false).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
         notes.insert((checkpoint.size, checkpoint.root), text.to_owned());
     }
-    let watched: BTreeMap<[u8; 32], StatementId> = held.ids.iter().map(|id| (void_mark(*id), *id)).collect();
-    let (mut found, mut untold) = (BTreeSet::new(), Vec::new());
-    let mut replay = Replay::new(folder, newest.size);
+    let goes_on =
+        |state: &State| state.continues(folder, (&newest.origin, newest.size), notes.keys().copied());
+    let kept = keep.and_then(Keep::read).filter(goes_on);
+    let mut state = kept.unwrap_or_else(|| State::begin(&newest.origin, &held.ids));
+    for (size, root) in notes.keys() {
+        if state.told.insert((*size, *root)) {
+            let checkpoint = Checkpoint::new(newest.origin.clone(), *size, *root);
+            let told = state.audit.checkpoint(&checkpoint, false);
+            told.map_err(|e| Refusal::new(e.code()).with("cause", e))?;
+        }
+    }
+    let watched: BTreeMap<[u8; 32], StatementId> =
+        state.held.iter().map(|id| (void_mark(*id), *id)).collect();
+    let mut replay = Replay { folder, size: newest.size, at: state.audit.size() };
+    let mut saved = state.audit.size();
     while let Some(entries) = replay.next()? {
         for bytes in entries {
-            let step = audit.entry(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
+            let step = state.audit.entry(&bytes).map_err(|e| Refusal::new(e.code()).with("cause", e))?;
             let Some(entry) = step.entry else { continue };
-            if let Some(id) = entry.id().map(|id| StatementId(*id)).filter(|id| held.ids.contains(id)) {
-                found.insert(id);
+            if let Some(id) = entry.id().map(|id| StatementId(*id)).filter(|id| state.held.contains(id)) {
+                state.found.insert(id);
             }
             if let Entry::Change { id, mark } = entry
                 && let Some(target) = watched.get(&mark)
-                && !held.ids.contains(&StatementId(id))
+                && !state.held.contains(&StatementId(id))
             {
-                untold.push(*target);
+                state.untold.push(*target);
             }
         }
-        progress(audit.size(), newest.size);
+        if let Some(keep) = keep.filter(|keep| state.audit.size() - saved >= keep.every) {
+            saved = state.audit.size();
+            keep.write(&state)?;
+        }
+        progress(state.audit.size(), newest.size);
     }
-    let report = audit.report();
-    let missing = held.ids.difference(&found).filter(|id| !held.excused.contains(id)).copied().collect();
+    if let Some(keep) = keep {
+        keep.forget()?;
+    }
+    let report = state.audit.report();
+    let State { held, found, untold, .. } = state;
+    let missing = held.difference(&found).copied().collect();
     let evidence = evidence_of(folder, &report, &notes, (newest.size, newest.root))?;
-    Ok(Audited { report, size: newest.size, witnessed, missing, untold, evidence })
+    Ok(Audited { report, found, size: newest.size, witnessed, missing, untold, evidence })
 }
 
 /// The entries of a folder, a bundle at a time.
@@ -130,8 +166,10 @@ impl<'a> Replay<'a> {
         let lacks = || Refusal::new("audit-incomplete").with("path", bundle.to_string());
         let bytes = self.folder.tile(bundle)?.ok_or_else(lacks)?;
         let entries = tile::decode_entries(&bytes, bundle.width).map_err(|_| lacks())?;
+        // A kept replay may have stopped within what was the last bundle then.
+        let entries = entries.into_iter().skip((self.at - bundle.index * TILE_WIDTH) as usize);
         self.at = bundle.index * TILE_WIDTH + u64::from(bundle.width);
-        Ok(Some(entries.into_iter().map(<[u8]>::to_vec).collect()))
+        Ok(Some(entries.map(<[u8]>::to_vec).collect()))
     }
 }
 
@@ -161,3 +199,6 @@ fn evidence_of(
     }
     Ok(evidence)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,8 @@ pub struct Node {
     asking: Mutex<proven::Asking>,
     /// Logs whose entries are being fetched before their checkpoint is cosigned.
     mirroring: Mutex<std::collections::BTreeSet<yunling_protocol::log::Origin>>,
+    /// Audits under way, by peer.
+    pub(crate) audits: Mutex<BTreeMap<NodeName, audit::Under>>,
     /// Nodes against which evidence stands.
     exposed: Mutex<std::collections::BTreeSet<NodeName>>,
     /// A status list may be due.
@@ -194,6 +196,7 @@ impl Node {
             gossip: Mutex::default(),
             asking: Mutex::default(),
             mirroring: Mutex::default(),
+            audits: Mutex::default(),
             exposed: Mutex::default(),
             status_wake: Notify::new(),
             status_asked: Mutex::default(),

@@ -19,6 +19,8 @@ use crate::words::fields;
 
 /// Longest wait for a peer's log: ten million entries are 40,000 files.
 const AUDIT_WITHIN: Duration = Duration::from_secs(3 * 3600);
+/// How often the bar looks.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// Largest checkpoint file.
 const NOTE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -41,15 +43,43 @@ pub(crate) struct Args {
 
 /// Audits.
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, Failure> {
-    let answer = if args.trust.is_empty() {
-        let body = json!({ "name": args.log });
-        context.control()?.call_within("audit", body, AUDIT_WITHIN).await?
-    } else {
-        of_folder(&args)?
-    };
+    let answer = if args.trust.is_empty() { of_peer(&args.log, context).await? } else { of_folder(&args)? };
     context.out.object(&answer);
     show(&answer, context);
     Ok(if flag(&answer, "clean") { Exit::Yes } else { Exit::No })
+}
+
+/// The node does the work; the bar asks it now and then how far it is.
+async fn of_peer(name: &str, context: &Context<'_>) -> Result<Value, Failure> {
+    let control = context.control()?;
+    let work = control.call_within("audit", json!({ "name": name }), AUDIT_WITHIN);
+    tokio::pin!(work);
+    let bar = bar();
+    let answer = loop {
+        tokio::select! {
+            answer = &mut work => break answer,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        // A look that fails says nothing of the work.
+        let Ok(answer) = context.call("audit/progress", json!({ "name": name })).await else { continue };
+        let under = &answer["under"];
+        if !under.is_null() {
+            bar.set_message(context.out.words.of("audit", &text(under, "stage")));
+            bar.set_length(number(under, "of"));
+            bar.set_position(number(under, "at"));
+        }
+    };
+    bar.finish_and_clear();
+    answer
+}
+
+/// On stderr, and only where that is a terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 fn of_folder(args: &Args) -> Result<Value, Failure> {
@@ -57,10 +87,7 @@ fn of_folder(args: &Args) -> Result<Value, Failure> {
     let now = trust.settle();
     let seen: Vec<String> =
         args.seen.iter().map(|path| files::read_text(path, NOTE_BYTES_MAX)).collect::<Result<_, _>>()?;
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
+    let bar = bar();
     let progress = |at, of| {
         bar.set_length(of);
         bar.set_position(at);
@@ -97,7 +124,22 @@ fn show(answer: &Value, context: &Context<'_>) {
         let key = format!("audit-{}", text(finding, "kind"));
         out.say(&key, &fields([("at", text(finding, "at")), ("first", text(finding, "first"))]));
     }
-    for (key, what) in [("missing", "audit-missing"), ("untold", "audit-untold")] {
+    for life in list(answer, "earlier") {
+        out.say(
+            "audit-earlier",
+            &fields([("origin", text(life, "origin")), ("entries", text(life, "entries"))]),
+        );
+        for finding in list(life, "findings") {
+            let key = format!("audit-{}", text(finding, "kind"));
+            out.say(&key, &fields([("at", text(finding, "at")), ("first", text(finding, "first"))]));
+        }
+    }
+    let unread = text(answer, "unread");
+    if !unread.is_empty() {
+        out.say("audit-unread", &fields([("lives", unread)]));
+    }
+    let lists = [("missing", "audit-missing"), ("untold", "audit-untold"), ("unplaced", "audit-unplaced")];
+    for (key, what) in lists {
         let ids: Vec<String> =
             list(answer, key).iter().filter_map(Value::as_str).map(str::to_owned).collect();
         if !ids.is_empty() {

@@ -31,6 +31,11 @@ impl Folder {
         Self { path: path.into() }
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn io(path: &Path) -> impl Fn(io::Error) -> LogError {
         move |source| LogError::Io { path: path.to_path_buf(), source }
     }

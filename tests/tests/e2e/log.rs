@@ -141,7 +141,7 @@ fn everything_signed_is_logged_within_a_second_and_any_web_client_reads_it() {
 /// The log of an office as it would be if one old entry had been another, properly signed, and one longer.
 pub(super) fn rewritten(office: &Office, into: &Path) {
     let home = Home::open(&office.home).expect("home");
-    let signer = home.keys.signer(Role::Log).expect("log key");
+    let signer = home.signer(Role::Log).expect("log key");
     let honest = checkpoint(office);
     let folder = Folder::of(&office.home, 1);
     let mut book = Book::default();
@@ -154,7 +154,8 @@ pub(super) fn rewritten(office: &Office, into: &Path) {
         book.append(if number == 1 { &other } else { entries[place] }, &mut round).expect("append");
     }
     book.append(&Entry::Signed([8; 32]).encode().expect("bytes"), &mut round).expect("append");
-    let note = Checkpoint::new(honest.origin, book.size(), book.root()).sign(&signer).expect("sign").render();
+    let note =
+        Checkpoint::new(honest.origin, book.size(), book.root()).sign(&*signer).expect("sign").render();
     Folder::at(into).publish(&book.files(round), &note).expect("publish");
 }
 
@@ -256,7 +257,7 @@ fn a_void_that_was_not_told_is_found_in_the_log() {
     let home = folder.path().join("kunming");
     Home::init(&home, "kunming", "530100", true).expect("home");
     let home = Home::open(&home).expect("home");
-    let signer = home.keys.signer(Role::Log).expect("log key");
+    let signer = home.signer(Role::Log).expect("log key");
     let held = yunling_protocol::id::StatementId([1; 32]);
     let mark = yunling_protocol::log::entry::void_mark(held);
     let void = [2; 32];
@@ -266,7 +267,7 @@ fn a_void_that_was_not_told_is_found_in_the_log() {
     for entry in [Entry::Node([3; 32]), Entry::Signed(held.0), Entry::Change { id: void, mark }] {
         book.append(&entry.encode().expect("bytes"), &mut round).expect("append");
     }
-    let note = Checkpoint::new("kunming/1", book.size(), book.root()).sign(&signer).expect("sign").render();
+    let note = Checkpoint::new("kunming/1", book.size(), book.root()).sign(&*signer).expect("sign").render();
     log.publish(&book.files(round), &note).expect("publish");
     let mut members = Members::default();
     members.insert(Member { card: home.card(vec![]).expect("card"), removed_at: None });

@@ -90,6 +90,15 @@ fn a_node_from_a_backup_three_moves_old_rejoins_with_the_sums_of_its_peers() {
     assert_eq!(text(&kunming.dossier(&person), "dossier"), id);
     kunming.move_to(&id, &dali);
     assert_eq!(sums(&dali.dossier(&id)), sums(&before));
+    // Whatever Dali holds of Kunming stands in the log of one of its lives: what was brought back, in the new one.
+    let audited = until("the log has taken all", || {
+        let (exit, audited) = dali.json(&["audit", "kunming"]);
+        (exit == 0).then_some(audited)
+    });
+    assert_eq!((&audited["origin"], &audited["missing"]), (&"kunming/2".into(), &serde_json::json!([])));
+    let lives = |key: &str| audited[key].as_array().map_or(0, Vec::len);
+    assert_eq!(lives("unplaced"), 0, "{audited}");
+    assert!(lives("earlier") + lives("unread") >= 1, "{audited}");
 }
 
 #[test]
