@@ -51,6 +51,7 @@ error-store-limit = More was to be written at once than the store takes, nothing
 error-store-locked = Data folder { $path } is in use by another process. Act through the running node, or stop it first
 error-store-lost = The store in { $path } has fewer or other records than were written, so it is not used: { $cause }. Check the disk, then run yunling repair (it keeps what is right and asks peers for the rest), or restore the last backup into an empty folder
 error-store-newer = Data folder { $path } was written by a newer version (form { $found }, this program knows { $known }) and was not touched. Please use the newer program again
+    .bare = The data folder was written by a newer version and was not touched. Please use the newer program again
 error-store-owner = Data folder { $path } belongs to another node. Check store.folder in config.toml
 
 ## Cards and peers

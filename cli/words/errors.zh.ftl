@@ -51,6 +51,7 @@ error-store-limit = 一次写入的内容超过存储上限，没有写入：{ $
 error-store-locked = 数据目录 { $path } 正被另一个进程使用。请通过运行中的节点操作，或先停止它
 error-store-lost = { $path } 的存储中，记录少于或不同于写入时，已停止使用：{ $cause }。请检查磁盘，运行 yunling repair（保留完好的记录，丢失的由对方补回），或把最近的备份恢复到空目录
 error-store-newer = 数据目录 { $path } 由更新版本的程序写入（格式 { $found }，本程序只认识 { $known }），未作任何改动。请改用新版程序
+    .bare = 数据目录由更新版本的程序写入，未作任何改动。请改用新版程序
 error-store-owner = 数据目录 { $path } 属于另一个节点。请检查 config.toml 的 store.folder
 
 ## 名片与对等节点
