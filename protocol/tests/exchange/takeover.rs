@@ -263,6 +263,12 @@ fn a_member_that_holds_a_newer_head_completes_the_chain_while_the_notice_runs() 
     // Chuxiong's receipt names a chain with a statement in it that nobody showed.
     assert_eq!(notice(&world, CHUXIONG).1, Some(Heard::More));
     assert_eq!(notice(&world, CHUXIONG).1, Some(Heard::Unproven), "nothing new");
+    // Nor does a statement count that the gone node never receipted.
+    let (junk, _) = world.record(CHUXIONG, id, KUNMING, daily(71, 10)).unwrap();
+    let junk = vec![world.statement(CHUXIONG, id, junk).bytes().to_vec()];
+    let (office, books) = (world.office(DALI), &world.desks[DALI]);
+    let heard = act::heard(&office, books, &PlainVault, &world.desks[CHUXIONG].name, id, &junk).unwrap();
+    assert_eq!((heard.1, heard.0.put.len()), (Heard::Unproven, 0));
     world.wait(NOTICE_SECONDS);
     assert_eq!(rule(complete(&world, id)), "takeover-shorter");
     // The old data turned up: announced again it adds to the notice that ran, and is whole.

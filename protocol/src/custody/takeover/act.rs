@@ -1,6 +1,8 @@
 //! The successor's acts: announce, hear what the members say, take over, or give it up.
 
-use super::chain::{Assembled, build};
+use std::collections::BTreeSet;
+
+use super::chain::{Assembled, build, held_here};
 use super::pending::{self, Loaded, Pending, Stage};
 use super::{NOTICE_SECONDS, Searched, ended_custody};
 use crate::bundle::Own;
@@ -9,7 +11,7 @@ use crate::custody::taking::{self, EXTRA_FROM, verify_copied};
 use crate::day::UnixTime;
 use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
-use crate::id::{DossierId, TransferId};
+use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Appender, Books};
 use crate::log::{Entry, rows};
 use crate::message::Content;
@@ -161,16 +163,21 @@ pub fn heard(
         return Ok((batch, Heard::Nothing));
     };
     let p = &mut loaded.pending;
-    let mut more = Vec::new();
-    let mut ended = false;
-    for bytes in told {
-        let Ok(statement) = verify_copied(office.members, bytes, office.trial, office.now) else { continue };
-        if statement.common.dossier != dossier {
-            continue;
-        }
-        ended |= ended_custody(&statement, &p.old) >= Some(p.epoch);
-        more.push(bytes.clone());
-    }
+    let verify = |bytes: &Vec<u8>| verify_copied(office.members, bytes, office.trial, office.now).ok();
+    let mut shown: Vec<Statement> = told.iter().filter_map(verify).collect();
+    // What the gone node did not sign counts only where a receipt of it says so: nobody fills this store.
+    let receipts = shown.iter().filter_map(|s| match &s.body {
+        Body::Receipt(receipt) if s.common.issuer == p.old => Some(receipt.target),
+        _ => None,
+    });
+    let targets: BTreeSet<StatementId> = receipts.collect();
+    let ends = |s: &Statement| ended_custody(s, &p.old) >= Some(p.epoch);
+    shown.retain(|s| {
+        let counts = s.common.issuer == p.old || targets.contains(&s.id) || ends(s);
+        s.common.dossier == dossier && counts
+    });
+    let ended = shown.iter().any(ends);
+    let mut more: Vec<Vec<u8>> = shown.iter().map(|s| s.bytes().to_vec()).collect();
     let (chain, mut beside) = pending::rows(books, p.id)?;
     more.retain(|bytes| !chain.contains(bytes) && !beside.contains(bytes));
     if more.is_empty() || beside.len() + more.len() > BESIDE_MAX {
@@ -253,7 +260,9 @@ pub fn complete(
     }
     searched_right(office, &p.old, p.searched.as_ref())?;
     let secrets = vault.open(id, &p.secrets).ok_or(DecideError::Rule("secrets-missing"))?;
-    let (chain, beside) = pending::rows(books, p.id)?;
+    let (chain, mut beside) = pending::rows(books, p.id)?;
+    // Also what came here since: a peer may have given a restored node back what it had forgotten.
+    held_here(books, id, &mut beside)?;
     let found = build(office, books, id, &p.old, secrets.key.clone(), &chain, &beside)?;
     found.whole()?;
     let mut appender = Appender::adopt(books, found.dossier, office.profile)?;

@@ -93,7 +93,11 @@ pub fn assemble(
 }
 
 /// What this node holds of a dossier: statements that it issued, receipts for them.
-fn held_here(read: &(impl Read + ?Sized), id: DossierId, out: &mut Vec<Vec<u8>>) -> Result<(), DecideError> {
+pub(super) fn held_here(
+    read: &(impl Read + ?Sized),
+    id: DossierId,
+    out: &mut Vec<Vec<u8>>,
+) -> Result<(), DecideError> {
     for table in [Table::Statement, Table::Beside] {
         scan_all::<DecideError>(read, table, id.as_bytes(), |_, bytes| {
             out.push(bytes);

@@ -46,7 +46,7 @@ impl Search {
             until: until.clone(),
             nullifier: assembled.key.nullifier(assembled.dossier.epoch()),
             marks: by_old.map(|s| void_mark(s.id)).collect(),
-            known: chain.chain(&assembled.beside).map(|s| s.id.0).collect(),
+            known: chain.map(|s| s.id.0).collect(),
             log: Frontier::new(),
             sealed: false,
             changed: false,
