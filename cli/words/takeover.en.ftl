@@ -22,7 +22,6 @@ head-gone = Gone
 head-notice-ends = Notice ends
 head-days-left = Days left
 head-complete = Have/signed
-head-rebuilt = Rebuilt
 word-rebuilt = rebuilt by a successor
 word-takeover-noticed = under notice
 word-takeover-stopped = stopped by an objection

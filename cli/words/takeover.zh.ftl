@@ -22,7 +22,6 @@ head-gone = 原节点
 head-notice-ends = 公告期满
 head-days-left = 剩余天数
 head-complete = 已有/应有
-head-rebuilt = 重建
 word-rebuilt = 由承接节点重建
 word-takeover-noticed = 公告中
 word-takeover-stopped = 因异议停止
