@@ -37,10 +37,10 @@ const CHUNK_BYTES: usize = 8 * 1024;
 pub(crate) async fn get(url: &str, bytes_max: usize) -> Result<Vec<u8>, Failure> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    get_with(url, bytes_max, roots).await
+    get_with(url, bytes_max, &roots).await
 }
 
-async fn get_with(url: &str, bytes_max: usize, roots: RootCertStore) -> Result<Vec<u8>, Failure> {
+async fn get_with(url: &str, bytes_max: usize, roots: &RootCertStore) -> Result<Vec<u8>, Failure> {
     let fetched = tokio::time::timeout(WITHIN, follow(url, bytes_max, roots)).await;
     fetched.unwrap_or_else(|_| Err(failed(url, "timeout")))
 }
@@ -49,10 +49,10 @@ fn failed(url: &str, cause: impl std::fmt::Display) -> Failure {
     Failure::new("fetch-failed").with("url", url).with("cause", cause)
 }
 
-async fn follow(url: &str, bytes_max: usize, roots: RootCertStore) -> Result<Vec<u8>, Failure> {
+async fn follow(url: &str, bytes_max: usize, roots: &RootCertStore) -> Result<Vec<u8>, Failure> {
     let mut at = address(url)?;
     for _ in 0..=REDIRECTS_MAX {
-        let response = ask(&at, &roots).await?;
+        let response = ask(&at, roots).await?;
         let status = response.status();
         if status.is_redirection() {
             at = elsewhere(&at, &response)?;
@@ -307,8 +307,8 @@ mod tests {
         let url = format!("https://localhost:{port}/roster");
         let mut roots = RootCertStore::empty();
         roots.add(certificate).expect("a root");
-        assert_eq!(get_with(&url, 16, roots.clone()).await.expect("the file"), b"roster");
-        let down = get_with(&url, 16, roots).await.expect_err("never back to http");
+        assert_eq!(get_with(&url, 16, &roots).await.expect("the file"), b"roster");
+        let down = get_with(&url, 16, &roots).await.expect_err("never back to http");
         assert_eq!(down.code, "fetch-redirect");
         assert_eq!(code(&url).await, "fetch-failed", "not one of the web's roots");
     }

@@ -342,12 +342,16 @@ impl Node {
             if record.removed_at.is_some() {
                 return Err(other_keys(&record.card, shown));
             }
+            // A card whose keys the roster lists is greeted, but kept only when it continues the one held: a
+            // stolen key must not bring the keys back that the recovery key ended.
+            let followed = self.refuse_other_keys(&record.card, shown, None);
+            let follows = followed.is_ok();
             if !self.lists_keys_of(shown) {
-                self.refuse_other_keys(&record.card, shown, None)?;
+                followed?;
             }
             let (held, new) = (&record.card.card, &shown.card);
-            let newer =
-                new.made_at > held.made_at && (new.addresses != held.addresses || new.keys != held.keys);
+            let other = new.addresses != held.addresses || new.keys != held.keys;
+            let newer = follows && new.made_at > held.made_at && other;
             let changed = !record.mutual || newer;
             record.mutual = true;
             if newer {
