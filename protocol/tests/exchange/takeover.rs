@@ -469,6 +469,7 @@ fn what_the_gone_node_signed_against_the_bundle_stops_it_whatever_it_is() {
         custody: Custody::Sealed { seal: lost, next: name("kunming") },
         counted: Minutes(0),
         destroyed: true,
+        closed: None,
     };
     put(ledger::head_key(id), left.encode());
     assert_eq!(rule(put_together(&world, &bundle)), "transfer-copy-forks");

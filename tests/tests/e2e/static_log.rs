@@ -47,7 +47,7 @@ fn a_folder_on_a_web_server_is_a_log_to_the_tools_of_others() {
     let log = kunming.home.join("log");
     let server = WebServer::of(&log);
     // What an office tells whoever wants to watch it.
-    let key = Home::open(&kunming.home).expect("home").keys.signer(Role::Log).expect("log key");
+    let key = Home::open(&kunming.home).expect("home").signer(Role::Log).expect("log key");
     let vkey = NoteKey::new("kunming/1", KeyType::Ed25519, &key.public()).expect("key").vkey();
     let client = Client::new(server.port, "/1", &vkey);
     // The office goes on writing until all of it is logged.

@@ -33,8 +33,8 @@ impl Two {
     }
 
     fn note(&self, signer: &Home, origin: &str, size: u64, root: u8) -> String {
-        let signer = signer.keys.signer(Role::Log).unwrap();
-        Checkpoint::new(origin, size, [root; 32]).sign(&signer).unwrap().render()
+        let signer = signer.signer(Role::Log).unwrap();
+        Checkpoint::new(origin, size, [root; 32]).sign(&*signer).unwrap().render()
     }
 
     fn hear(&self, note: &str, owner: Option<&str>) -> Result<(), String> {
