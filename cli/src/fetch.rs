@@ -132,7 +132,7 @@ where
     let path = at.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::builder()
         .uri(path)
-        .header(HOST, at.authority().map(|a| a.as_str()).unwrap_or_default())
+        .header(HOST, at.authority().map(hyper::http::uri::Authority::as_str).unwrap_or_default())
         .header(USER_AGENT, concat!("yunling/", env!("CARGO_PKG_VERSION")))
         .body(Empty::<Bytes>::new())
         .map_err(|e| failed(&e))?;

@@ -71,11 +71,8 @@ async fn show(context: &Context<'_>) -> Result<Exit, Failure> {
             out.say("recovery-witnesses", &witnesses(rule));
         }
         for log in list(&answer["witnesses"], "logs") {
-            let log = [
-                ("origin", text(&log, "origin")),
-                ("have", text(&log, "have")),
-                ("size", text(&log, "size")),
-            ];
+            let log =
+                [("origin", text(log, "origin")), ("have", text(log, "have")), ("size", text(log, "size"))];
             out.say("recovery-log", &fields(log));
         }
         if flag(&answer["witnesses"], "forked") {

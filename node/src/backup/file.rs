@@ -192,7 +192,9 @@ impl Opened {
     fn check_key(&self, content: &Content) -> Result<(), Refusal> {
         let mut found = false;
         let mut signed = false;
-        let is_statement = |name: &str| name.starts_with("keys/statement") && name.ends_with(".key");
+        let is_statement = |name: &str| {
+            name.starts_with("keys/statement") && Path::new(name).extension().is_some_and(|end| end == "key")
+        };
         for (_, text) in content.files.iter().filter(|(name, _)| is_statement(name)) {
             let seed = std::str::from_utf8(text).ok().and_then(|text| {
                 let seed = Zeroizing::new(data_encoding::HEXLOWER.decode(text.trim().as_bytes()).ok()?);

@@ -207,13 +207,9 @@ impl Ring {
             // The recovery key's file may be moved away without a word here.
             let first = (entry.role == Role::Recovery).then(|| first_file(Role::Recovery));
             let file = secret.as_ref().map(|secret| secret.file.clone()).or(first);
-            text += &format!(
-                "{} {} {} {end} {}\n",
-                entry.role.word(),
-                HEXLOWER.encode(&entry.public),
-                entry.not_before.0,
-                file.as_deref().unwrap_or("-"),
-            );
+            let (role, public) = (entry.role.word(), HEXLOWER.encode(&entry.public));
+            let (from, file) = (entry.not_before.0, file.as_deref().unwrap_or("-"));
+            text.extend([role, " ", &public, " ", &from.to_string(), " ", &end, " ", file, "\n"]);
         }
         let write = || -> std::io::Result<()> {
             let (unfinished, mut file) = Unfinished::begin(&path)?;

@@ -16,7 +16,7 @@ use yunling_protocol::ledger::set;
 use yunling_protocol::log::evidence::Evidence;
 use yunling_protocol::log::rows::{self, NOTE_BYTES_MAX};
 use yunling_protocol::log::witness::Seen;
-use yunling_protocol::log::{Checkpoint, Origin};
+use yunling_protocol::log::{Checkpoint, Origin, Quorum};
 use yunling_protocol::message::{Answer, Frame};
 use yunling_protocol::name::NodeName;
 use yunling_protocol::store::{Batch, Key, Put, Read as _, Table};
@@ -147,7 +147,7 @@ impl Node {
             let folder = self.log_folder(origin.generation);
             let tiles = crate::log::Tiles { folder: &folder, size };
             let root = yunling_protocol::log::merkle::root_at(&tiles, checkpoint.size);
-            root.map_err(crate::log::LogError::from)? == checkpoint.root
+            root? == checkpoint.root
         };
         if !own && origin.generation >= self.life().generation {
             let origin = origin.to_string();
@@ -350,7 +350,7 @@ impl Node {
             let over = now.0.saturating_sub(since.0) > PASS_SECONDS_MAX;
             let gossip = self.gossip.lock().unwrap_or_else(PoisonError::into_inner);
             let passed = gossip.passed.get(&pass.key);
-            let all = quorum.iter().filter(|_| !over).flat_map(|quorum| quorum.witnesses());
+            let all = quorum.iter().filter(|_| !over).flat_map(Quorum::witnesses);
             let others = all.map(|witness| &witness.node).filter(|name| {
                 **name != self.home.name
                     && !parsed.signatures.iter().any(|line| line.name == name.as_str())

@@ -118,10 +118,8 @@ fn of(dossier: &Dossier, profile: &Profile, end: u64, disputes: &Disputes) -> To
     t.balance = Minutes(t.counted.0.saturating_sub(dossier.redeemed.0));
     t.stars_due = profile.stars_due(t.counted);
     t.stars_awarded = dossier.award_star;
-    let undisputed = match disputes.is_empty() {
-        true => 0,
-        false => of(dossier, profile, end, &Disputes::new()).stars_due,
-    };
+    let undisputed =
+        if disputes.is_empty() { 0 } else { of(dossier, profile, end, &Disputes::new()).stars_due };
     t.star_review = dossier.star_peak.max(dossier.award_star).max(undisputed) > t.stars_due;
     t
 }

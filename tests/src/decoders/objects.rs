@@ -217,8 +217,12 @@ pub(super) fn frame(bytes: &[u8]) {
         match &frame {
             Frame::Message(message) => read_message(message),
             Frame::Hello(hello) => card(&hello.card),
-            Frame::Changes { .. } | Frame::LogFile { .. } | Frame::Roster { .. } | Frame::Status(_) => {}
-            Frame::Inclusions(_) | Frame::Evidence(_) => {}
+            Frame::Changes { .. }
+            | Frame::LogFile { .. }
+            | Frame::Roster { .. }
+            | Frame::Status(_)
+            | Frame::Inclusions(_)
+            | Frame::Evidence(_) => {}
             Frame::Checkpoint(note) => drop(Checkpoint::parse(note)),
             Frame::AddCheckpoint(body) => drop(AddCheckpoint::parse(body)),
             Frame::Pairing(shown) => {

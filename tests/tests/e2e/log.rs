@@ -273,7 +273,7 @@ fn a_void_that_was_not_told_is_found_in_the_log() {
     members.insert(Member { card: home.card(vec![]).expect("card"), removed_at: None });
     let look = |ids: &[[u8; 32]]| {
         let ids = ids.iter().map(|id| yunling_protocol::id::StatementId(*id)).collect();
-        let held = Held { ids, ..Held::default() };
+        let held = Held { ids };
         audit(&log, &members, &[], &held, UnixTime(1), |_, _| ()).expect("audit")
     };
     let untold = look(&[held.0]);

@@ -24,8 +24,8 @@ impl WebServer {
     fn of(folder: &Path) -> Self {
         let folder = folder.to_owned();
         let file = async move |path: PathBuf| tokio::fs::read(path).await.map_err(|_| StatusCode::NOT_FOUND);
-        let app = Router::new()
-            .fallback(move |uri: Uri| file.clone()(folder.join(uri.path().trim_start_matches('/'))));
+        let app =
+            Router::new().fallback(move |uri: Uri| file(folder.join(uri.path().trim_start_matches('/'))));
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         listener.set_nonblocking(true).expect("listener");
         let port = listener.local_addr().expect("address").port();

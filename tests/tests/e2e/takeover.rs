@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 use yunling_protocol::log::Checkpoint;
 use yunling_tests::office::{Office, Plan, Sheet, id_number, record_on, text, until};
@@ -40,7 +41,7 @@ fn saved_log(office: &Office, folder: &Path) -> (PathBuf, String) {
     assert!(copied.is_ok_and(|status| status.success()), "cannot copy {}", from.display());
     let note = std::fs::read(to.join("checkpoint")).expect("a log has a checkpoint");
     let (_, checkpoint) = Checkpoint::parse(&note).expect("a checkpoint reads");
-    let root: String = checkpoint.root.iter().map(|byte| format!("{byte:02x}")).collect();
+    let root = HEXLOWER.encode(&checkpoint.root);
     (to, format!("{}:{}:{root}", checkpoint.origin, checkpoint.size))
 }
 
@@ -207,7 +208,8 @@ fn hours_of_a_suspended_issuer_are_in_dispute_and_a_proof_over_them_is_revoked()
     let view = kunming.dossier(&dossier);
     let sums = ["stated_minutes", "disputed_minutes", "suspended_minutes", "counted_minutes"];
     assert_eq!(sums.map(|key| view[key].as_u64()), [210, 30, 30, 180].map(Some), "{view}");
-    let states: Vec<&Value> = view["statements"].as_array().unwrap().iter().map(|s| &s["state"]).collect();
+    let states: Vec<&Value> =
+        view["statements"].as_array().expect("statements").iter().map(|s| &s["state"]).collect();
     assert_eq!(states.iter().filter(|state| **state == "disputed").count(), 1, "{view}");
     assert_eq!((status(&kunming, &all), status(&kunming, &some)), ("revoked".into(), "valid".into()));
     kunming.refused(&["proof", "issue", &dossier, "--at-least", "3.5"], "proof-too-high");

@@ -69,7 +69,7 @@ fn behind(node: &Node) -> Result<Option<Check>, Refusal> {
     let mut names = Vec::new();
     for record in records(node)?.into_iter().filter(|record| record.removed_at.is_none() && record.mutual) {
         let half = record.theirs.as_deref();
-        if !half.is_some_and(|half| Half::open(half, &record.card, &own).is_ok()) {
+        if half.is_none_or(|half| Half::open(half, &record.card, &own).is_err()) {
             names.push(record.card.card.name.to_string());
         }
     }

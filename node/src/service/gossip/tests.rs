@@ -32,7 +32,7 @@ impl Two {
         Self { _folder: folder, dali, kunming }
     }
 
-    fn note(&self, signer: &Home, origin: &str, size: u64, root: u8) -> String {
+    fn note(signer: &Home, origin: &str, size: u64, root: u8) -> String {
         let signer = signer.signer(Role::Log).unwrap();
         Checkpoint::new(origin, size, [root; 32]).sign(&*signer).unwrap().render()
     }
@@ -55,24 +55,24 @@ impl Two {
 fn two_roots_of_one_size_expose_their_log_and_who_has_no_key_says_nothing() {
     let two = Two::new();
     let kunming = NodeName::parse("kunming").unwrap();
-    two.hear(&two.note(&two.kunming, "kunming/1", 7, 1), Some("kunming")).unwrap();
-    two.hear(&two.note(&two.kunming, "kunming/1", 7, 1), None).unwrap();
+    two.hear(&Two::note(&two.kunming, "kunming/1", 7, 1), Some("kunming")).unwrap();
+    two.hear(&Two::note(&two.kunming, "kunming/1", 7, 1), None).unwrap();
     assert_eq!((two.heard(), two.dali.is_exposed(&kunming)), (1, false), "a repeat is no contradiction");
 
     // Signed by another, of a log of somebody else, or said by somebody else.
-    let forged = two.note(&two.dali.home, "kunming/1", 7, 2);
+    let forged = Two::note(&two.dali.home, "kunming/1", 7, 2);
     assert_eq!(two.hear(&forged, None), Err("checkpoint-unsigned".into()));
-    let other = two.note(&two.kunming, "yuxi/1", 7, 2);
+    let other = Two::note(&two.kunming, "yuxi/1", 7, 2);
     assert_eq!(two.hear(&other, None), Err("checkpoint-unsigned".into()));
-    let longer = two.note(&two.kunming, "kunming/1", 9, 2);
+    let longer = Two::note(&two.kunming, "kunming/1", 9, 2);
     assert_eq!(two.hear(&longer, Some("dali")), Err("checkpoint-unsigned".into()));
     assert_eq!(two.hear("kunming/1\n", None), Err("checkpoint-unsigned".into()));
     assert_eq!((two.heard(), two.dali.is_exposed(&kunming)), (1, false));
 
     // Another life is another log.
-    two.hear(&two.note(&two.kunming, "kunming/2", 7, 2), None).unwrap();
+    two.hear(&Two::note(&two.kunming, "kunming/2", 7, 2), None).unwrap();
     assert!(!two.dali.is_exposed(&kunming));
-    two.hear(&two.note(&two.kunming, "kunming/1", 7, 2), None).unwrap();
+    two.hear(&Two::note(&two.kunming, "kunming/1", 7, 2), None).unwrap();
     assert!(two.dali.is_exposed(&kunming));
     assert_eq!(two.dali.evidence().unwrap()[0].1.word(), "two-roots");
     let hash = {
@@ -92,11 +92,11 @@ fn two_roots_of_one_size_expose_their_log_and_who_has_no_key_says_nothing() {
 fn what_was_only_heard_is_kept_up_to_a_bound_and_the_oldest_goes() {
     let two = Two::new();
     for size in 1..=40 {
-        two.hear(&two.note(&two.kunming, "kunming/1", size, 1), None).unwrap();
+        two.hear(&Two::note(&two.kunming, "kunming/1", size, 1), None).unwrap();
     }
     assert_eq!(two.heard(), HEARD_MAX);
     // The newest is there to be contradicted.
-    two.hear(&two.note(&two.kunming, "kunming/1", 40, 2), None).unwrap();
+    two.hear(&Two::note(&two.kunming, "kunming/1", 40, 2), None).unwrap();
     assert!(two.dali.is_exposed(&NodeName::parse("kunming").unwrap()));
     assert_eq!(two.dali.gossip.lock().unwrap().unchecked.len(), 1, "one log to be compared");
 }
@@ -107,9 +107,9 @@ fn a_checkpoint_of_this_nodes_own_log_that_it_has_not_made_is_an_alarm() {
     let made = two.dali.log_head(1).unwrap().unwrap();
     two.hear(&made.note, None).unwrap();
     assert_eq!(two.counted("log_alarms"), 0, "its own");
-    two.hear(&two.note(&two.dali.home, "dali/1", made.frontier.size() + 5, 3), None).unwrap();
+    two.hear(&Two::note(&two.dali.home, "dali/1", made.frontier.size() + 5, 3), None).unwrap();
     assert_eq!(two.counted("log_alarms"), 1);
-    two.hear(&two.note(&two.dali.home, "dali/1", made.frontier.size(), 3), None).unwrap();
+    two.hear(&Two::note(&two.dali.home, "dali/1", made.frontier.size(), 3), None).unwrap();
     assert_eq!(two.counted("log_alarms"), 2);
     assert!(!two.dali.is_exposed(&two.dali.home.name));
     assert_eq!(two.heard(), 0, "nothing of it is kept");
@@ -118,7 +118,7 @@ fn a_checkpoint_of_this_nodes_own_log_that_it_has_not_made_is_an_alarm() {
 #[test]
 fn what_is_relied_on_is_kept_with_the_duty_to_pass_it_on() {
     let two = Two::new();
-    let note = two.note(&two.kunming, "kunming/1", 7, 1);
+    let note = Two::note(&two.kunming, "kunming/1", 7, 1);
     let proof = yunling_protocol::log::tlog_proof::TlogProof {
         extra: None,
         index: 3,
@@ -137,6 +137,6 @@ fn what_is_relied_on_is_kept_with_the_duty_to_pass_it_on() {
     let due = two.dali.to_pass().unwrap();
     assert_eq!((due.len(), &due[0].1, due[0].2.len()), (1, &note, 0));
     // What was believed contradicts what is heard.
-    two.hear(&two.note(&two.kunming, "kunming/1", 7, 2), None).unwrap();
+    two.hear(&Two::note(&two.kunming, "kunming/1", 7, 2), None).unwrap();
     assert!(two.dali.is_exposed(&NodeName::parse("kunming").unwrap()));
 }

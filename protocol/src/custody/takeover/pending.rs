@@ -176,18 +176,18 @@ pub fn all(read: &(impl Read + ?Sized)) -> Result<Vec<Pending>, LedgerError> {
     Ok(out)
 }
 
+/// Statements, whole.
+pub type Statements = Vec<Vec<u8>>;
+
 /// Staged statements of a takeover: the chain, and what lies beside it.
-pub fn rows(
-    read: &(impl Read + ?Sized),
-    id: TransferId,
-) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), LedgerError> {
+pub fn rows(read: &(impl Read + ?Sized), id: TransferId) -> Result<(Statements, Statements), LedgerError> {
     let (mut chain, mut beside) = (Vec::new(), Vec::new());
     let first = staged_key(id, EXTRA_FROM).key;
     scan_all::<LedgerError>(read, Table::Staged, id.as_bytes(), |key, bytes| {
         if key < first {
-            chain.push(bytes)
+            chain.push(bytes);
         } else {
-            beside.push(bytes)
+            beside.push(bytes);
         }
         Ok(())
     })?;
