@@ -129,7 +129,11 @@ fn a_log_that_grew_meanwhile_is_gone_on_with_from_within_its_last_bundle() {
     grow(&scene.folder, &scene.signer, &mut book, SIZE);
     let (first, audited) = first_read(&scene);
     assert_eq!(first, 768);
-    assert_eq!(audited.report, scene.run(false, |_, _| ()).report);
+    // Two checkpoints: it also compared with the one of the smaller log, which a new replay does not know.
+    let mut whole = scene.run(false, |_, _| ()).report;
+    assert_eq!((whole.counts.agreed, audited.report.counts.agreed), (1, 2));
+    whole.counts.agreed = 2;
+    assert_eq!(audited.report, whole);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use yunling_protocol::statement::{
 };
 use yunling_protocol::uscc;
 
+use super::dossiers::when_text;
 use super::notes::Note;
-use super::proofs::when_text;
 use super::refusal::shown;
 use super::{Node, Refusal};
 use crate::clock::fresh;

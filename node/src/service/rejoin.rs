@@ -95,7 +95,7 @@ impl Node {
     async fn handed_over(&self, witness: &NodeName, log: &Newest) -> Result<Vec<Vec<u8>>, Refusal> {
         let lacks = |path: &Tile| Refusal::new("audit-incomplete").with("path", path);
         if log.size - log.have > LOST_ENTRIES_MAX as u64 {
-            return Err(Refusal::new("rejoin-entries").with("max", LOST_ENTRIES_MAX));
+            return Err(Refusal::new("rejoin-entries"));
         }
         let mut entries: Vec<Vec<u8>> = Vec::new();
         let mut at = log.have;
