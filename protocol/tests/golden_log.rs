@@ -212,6 +212,7 @@ fn every_kind_of_statement_has_its_entry() {
         let id = statement.id.0;
         let expected = match &body {
             Body::Seal(seal) => Entry::Custody { id, nullifier: seal.nullifier },
+            Body::Takeover(takeover) => Entry::Custody { id, nullifier: takeover.nullifier },
             Body::Void(void) => Entry::Change { id, mark: void_mark(void.target) },
             Body::Correction(correction) => Entry::Change { id, mark: void_mark(correction.target) },
             Body::Redemption(redemption) => Entry::Change { id, mark: spend_mark(&key, redemption.number) },

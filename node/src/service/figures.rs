@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use yunling_protocol::custody::record::live;
-use yunling_protocol::id::{DossierId, StatementId};
+use yunling_protocol::id::DossierId;
 use yunling_protocol::office::DecideError;
 use yunling_protocol::statement::{Body, Statement};
 use yunling_protocol::store::{Table, scan_all};
