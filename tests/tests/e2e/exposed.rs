@@ -90,7 +90,7 @@ fn serve(dali: &Office, kunming: &Office, card: &str, dossier: &str, day: &str, 
 fn volunteer(kunming: &Office) -> (String, String) {
     let made = kunming.ok(&["volunteer", "register", "--name", "试用者"]);
     let card = text(&made, "card");
-    let dossier = text(&kunming.dossier(&card), "dossier");
+    let dossier = card.split('@').next().unwrap_or_default().to_owned();
     (card, dossier)
 }
 

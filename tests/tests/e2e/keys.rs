@@ -62,7 +62,7 @@ fn a_member_rotates_its_keys_with_overlap_and_nothing_stops_counting() {
     kunming.ok(&record_on(&card, "2026-02-25", "60"));
     dali.wait_minutes(&dossier, 180);
     kunming.import(&Sheet::default().person(2, &[600]).write(folder.path(), "two.csv"));
-    let old_proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "100"]), "proof");
+    let old_proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "10"]), "proof");
 
     // Statement and proof keys of Kunming, announced a week ahead.
     let new_card = folder.path().join("kunming.new");
@@ -87,7 +87,7 @@ fn a_member_rotates_its_keys_with_overlap_and_nothing_stops_counting() {
     assert_eq!(states(&kunming, "statement"), ["counting", "signing"]);
     kunming.ok(&record_on(&card, "2026-03-09", "60"));
     dali.wait_minutes(&dossier, 240);
-    let new_proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "100"]), "proof");
+    let new_proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "10"]), "proof");
     kunming.refused(&["key", "retire", "--role", "statement"], "key-retire-none");
 
     // After it the old statement key is destroyed, and the office works on: so it was the new one that signs.
@@ -143,7 +143,7 @@ fn the_recovery_key_ends_a_stolen_one_and_what_was_witnessed_before_stays_valid(
     kunming.ok(&record_on(&card, "2026-02-25", "60"));
     dali.wait_minutes(&dossier, 180);
     kunming.import(&Sheet::default().person(2, &[600]).write(folder.path(), "two.csv"));
-    let proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "100"]), "proof");
+    let proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "10"]), "proof");
     let witnessed = until("two witnesses have seen the proof", || {
         let (exit, receipt) = kunming.json(&["proof", "receipt", &proof]);
         (exit == 0).then(|| text(&receipt, "proof"))
@@ -176,7 +176,7 @@ fn the_recovery_key_ends_a_stolen_one_and_what_was_witnessed_before_stays_valid(
     kunming.ok(&record_on(&card, "2026-02-26", "60"));
     dali.wait_minutes(&dossier, 240);
     let pack = pack(&dali, "all.pack");
-    let fresh = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "100"]), "proof");
+    let fresh = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "10"]), "proof");
     assert_eq!(verify(&dali, &fresh, &pack).0, 0);
     // What two witnesses saw before the theft is valid; what only says so itself is not.
     assert_eq!(verify(&dali, &witnessed, &pack).0, 0);
@@ -190,7 +190,7 @@ fn the_recovery_key_ends_a_stolen_one_and_what_was_witnessed_before_stays_valid(
     kunming.ok(&record_on(&card, "2026-02-27", "90"));
     let refused = until("the thief is refused", || last_error(&kunming, "dali"));
     assert!(refused.starts_with("key-") || refused.starts_with("message-"), "{refused}");
-    let forged = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "100"]), "proof");
+    let forged = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "10"]), "proof");
     assert_eq!(verify(&dali, &forged, &pack), (1, "proof-key-compromised".into()));
     dali.wait_minutes(&dossier, 240);
 }
