@@ -104,7 +104,7 @@ impl Node {
                 continue;
             }
             self.greet_after(name, HELLO_TIMEOUT + GREET_PAUSE);
-            let (node, name) = (self.clone(), name.clone());
+            let (node, name, round) = (self.clone(), name.clone(), self.greet_round());
             tokio::spawn(async move {
                 let answered = node.say_hello(&name).await;
                 if answered.is_ok() && !known {
@@ -121,7 +121,8 @@ impl Node {
                     }
                 }
                 let pause = match answered {
-                    _ if taken_back => GREET_SOON,
+                    // What was said a moment ago is no longer all there is to say.
+                    _ if taken_back || node.greet_round() != round => GREET_SOON,
                     Ok(_) => GREET_AGAIN,
                     Err(("net-unknown-peer", _)) => GREET_SOON,
                     Err(_) => GREET_PAUSE,
@@ -131,10 +132,18 @@ impl Node {
         }
     }
 
-    /// Greets everybody soon: there is a new roster.
+    /// Greets everybody soon, also whom a hello of before is on its way to: there is a new roster or card.
     pub(super) fn greet_all(&self) {
-        self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner).greeted.clear();
+        {
+            let mut progress = self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.greeted.clear();
+            progress.greet_round += 1;
+        }
         self.wake.notify_one();
+    }
+
+    fn greet_round(&self) -> u64 {
+        self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner).greet_round
     }
 
     fn greet_due(&self, name: &NodeName) -> bool {

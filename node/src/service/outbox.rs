@@ -42,6 +42,8 @@ pub struct Progress {
     tries: BTreeMap<Vec<u8>, Attempt>,
     /// When each peer may be greeted again.
     pub(super) greeted: BTreeMap<NodeName, Instant>,
+    /// How often all were to be greeted anew.
+    pub(super) greet_round: u64,
     ticked: Option<Instant>,
     pub(super) copying: BTreeSet<yunling_protocol::id::TransferId>,
     pub(super) copy_after: BTreeMap<yunling_protocol::id::TransferId, Instant>,
