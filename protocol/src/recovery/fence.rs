@@ -212,14 +212,18 @@ impl Fence {
     }
 }
 
-/// Asks every missing peer that is known, and every witness; safe to repeat, the question of each has one
-/// place in the outbox. A peer named as new is asked once its card is accepted again.
+/// Asks every missing peer that is known, and every witness while the fence stands; safe to repeat, the
+/// question of each has one place in the outbox. A peer named as new is asked once its card is accepted again.
+///
+/// Behind an open fence no witness is asked: its word would be taken by nobody ([`rejoin::take`]), so the
+/// question would wait for ever.
 pub fn ask_all(
     office: &Office<'_>,
     read: &(impl Read + ?Sized),
     fence: &Fence,
 ) -> Result<Batch, DecideError> {
-    let mut batch = rejoin::ask(office, read, fence)?;
+    let stands = Fence::load(read)?.is_some();
+    let mut batch = if stands { rejoin::ask(office, read, fence)? } else { Batch::default() };
     for peer in fence.missing(office.members, office.me) {
         if office.members.is_active(&peer) {
             fence.ask(office, &peer, &mut batch)?;
