@@ -94,6 +94,9 @@ impl Tally {
         self.proofs += other.proofs;
         self.withdrawn += other.withdrawn;
         self.lost += other.lost;
+        self.witnessed += other.witnessed;
+        self.rejoined += other.rejoined;
+        self.reopened += other.reopened;
         self.astray += other.astray;
         self.stuck += other.stuck;
         self.injected.add(&other.injected);

@@ -247,6 +247,18 @@ impl World {
         }
     }
 
+    /// What the world remembers of an operator's act that is durable.
+    pub(crate) fn acted(&mut self, at: usize, work: &Work) {
+        match work {
+            Work::Act(Act::Peer(peer, true)) => {
+                let name = self.nodes[*peer].name.clone();
+                self.nodes[at].accepted.insert(name, self.now);
+            }
+            Work::Act(Act::Reopen(_)) => self.tally.reopened += 1,
+            _ => {}
+        }
+    }
+
     /// Faults without an occasion.
     pub(crate) fn moment(&mut self) {
         let nodes = self.nodes.len();
