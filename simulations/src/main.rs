@@ -172,6 +172,7 @@ fn summary_table(summary: &Summary) -> Table {
         ("恢复后投递无门 deliveries astray after a restore", t.astray),
         ("报告遗失 dossiers reported lost", t.lost),
         ("由见证节点解除隔离 fences opened by witnesses", t.rejoined),
+        ("因日志中的封存而关闭 dossiers closed for a forgotten seal", t.closed),
         ("人工重新打开 dossiers reopened by a person", t.reopened),
         ("写入冲突 conflicts", t.conflicts),
         ("崩溃 crashes", t.crashes),

@@ -96,6 +96,7 @@ impl Tally {
         self.lost += other.lost;
         self.witnessed += other.witnessed;
         self.rejoined += other.rejoined;
+        self.closed += other.closed;
         self.reopened += other.reopened;
         self.astray += other.astray;
         self.stuck += other.stuck;

@@ -17,6 +17,7 @@ use yunling_protocol::message::Answer;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
 use yunling_protocol::policy::Policy;
+use yunling_protocol::recovery::rejoin;
 use yunling_protocol::store::{Batch, CommitError, Key, Put, Table};
 
 use crate::dice::Dice;
@@ -89,6 +90,8 @@ pub struct Tally {
     pub witnessed: u64,
     /// Fences that witnesses opened while a peer had not told what it knows.
     pub rejoined: u64,
+    /// Dossiers that such a fence left closed, because the log shows a seal that the node forgot.
+    pub closed: u64,
     /// Dossiers that stayed closed for a seal that is nowhere, until a person opened them again.
     pub reopened: u64,
     /// Faults.
@@ -381,7 +384,10 @@ impl World {
                     let fenced = self.nodes[at].fenced;
                     self.nodes[at].look_at_fence();
                     let opened = fenced && !self.nodes[at].fenced;
-                    self.tally.rejoined += u64::from(opened && self.asks_on(at));
+                    if opened && self.asks_on(at) {
+                        self.tally.rejoined += 1;
+                        self.tally.closed += rejoin::closed(&self.nodes[at]).map_or(0, |c| c.len() as u64);
+                    }
                     if self.mutant == Some(Mutant::FenceOnePeerEarly) {
                         self.open_early(at);
                     }
