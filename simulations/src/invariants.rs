@@ -330,7 +330,9 @@ impl World {
                     ),
                 );
             }
-            self.tally.moves += u64::from(t.stage == Stage::Completed && t.side == Side::Giving);
+            let given = u64::from(t.stage == Stage::Completed && t.side == Side::Giving);
+            self.tally.moves += given;
+            self.tally.witnessed += if self.witnessed { given } else { 0 };
             self.tally.cancelled += u64::from(t.stage == Stage::Cancelled && t.side == Side::Taking);
         }
         Ok(())

@@ -161,6 +161,7 @@ fn summary_table(summary: &Summary) -> Table {
         ("步 steps", t.steps),
         ("操作 acts acknowledged", t.acts),
         ("转移完成 moves completed", t.moves),
+        ("经见证的转移 moves under witnesses", t.witnessed),
         ("转移取消 moves cancelled", t.cancelled),
         ("送达 deliveries", t.deliveries),
         ("改投 redirects", t.redirects),
@@ -170,6 +171,9 @@ fn summary_table(summary: &Summary) -> Table {
         ("多次恢复后停滞 stuck after several restores", t.stuck),
         ("恢复后投递无门 deliveries astray after a restore", t.astray),
         ("报告遗失 dossiers reported lost", t.lost),
+        ("由见证节点解除隔离 fences opened by witnesses", t.rejoined),
+        ("因日志中的封存而关闭 dossiers closed for a forgotten seal", t.closed),
+        ("人工重新打开 dossiers reopened by a person", t.reopened),
         ("写入冲突 conflicts", t.conflicts),
         ("崩溃 crashes", t.crashes),
     ];

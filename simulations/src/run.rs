@@ -94,6 +94,10 @@ impl Tally {
         self.proofs += other.proofs;
         self.withdrawn += other.withdrawn;
         self.lost += other.lost;
+        self.witnessed += other.witnessed;
+        self.rejoined += other.rejoined;
+        self.closed += other.closed;
+        self.reopened += other.reopened;
         self.astray += other.astray;
         self.stuck += other.stuck;
         self.injected.add(&other.injected);

@@ -281,7 +281,7 @@ impl World {
     }
 
     /// Whether peers are asked on behind a fence that the witnesses opened.
-    fn asks_on(&self, at: usize) -> bool {
+    pub(crate) fn asks_on(&self, at: usize) -> bool {
         recovery::fence::Fence::load_asking(&self.nodes[at]).is_ok_and(|asking| asking.is_some())
     }
 

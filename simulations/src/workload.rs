@@ -247,6 +247,18 @@ impl World {
         }
     }
 
+    /// What the world remembers of an operator's act that is durable.
+    pub(crate) fn acted(&mut self, at: usize, work: &Work) {
+        match work {
+            Work::Act(Act::Peer(peer, true)) => {
+                let name = self.nodes[*peer].name.clone();
+                self.nodes[at].accepted.insert(name, self.now);
+            }
+            Work::Act(Act::Reopen(_)) => self.tally.reopened += 1,
+            _ => {}
+        }
+    }
+
     /// Faults without an occasion.
     pub(crate) fn moment(&mut self) {
         let nodes = self.nodes.len();
@@ -267,11 +279,26 @@ impl World {
             if versions > 0 && self.hits(Fault::Restore, self.faults.restore) {
                 let version = self.dice.index(versions);
                 self.restore(at, version);
+                self.keep_one_away(at);
             }
         }
         if self.hits(Fault::Lie, self.faults.lie) {
             self.lie();
         }
+    }
+
+    /// Witnesses open a fence while a peer is away, and it may be the one that a forgotten seal names: in
+    /// every second restore of a world with witnesses the way to one other office is cut for a while.
+    fn keep_one_away(&mut self, at: usize) {
+        let nodes = self.nodes.len();
+        if !self.witnessed || nodes < 3 || !self.hits(Fault::Partition, 500) {
+            return;
+        }
+        let away = (at + 1 + self.dice.index(nodes - 1)) % nodes;
+        let until = self.now + 10_000 + self.dice.below(20_000);
+        self.say(|| format!("nothing passes between {at} and {away} until {until}"));
+        self.cut.insert((at, away), until);
+        self.cut.insert((away, at), until);
     }
 
     /// Who holds a dossier or is about to, for a message of the trace.

@@ -10,12 +10,14 @@ use std::rc::Rc;
 
 use yunling_protocol::custody::Stage;
 use yunling_protocol::custody::record::Loaded;
+use yunling_protocol::day::UnixTime;
 use yunling_protocol::id::TransferId;
 use yunling_protocol::log::rows;
 use yunling_protocol::message::Answer;
 use yunling_protocol::name::NodeName;
 use yunling_protocol::office::DecideError;
 use yunling_protocol::policy::Policy;
+use yunling_protocol::recovery::rejoin;
 use yunling_protocol::store::{Batch, CommitError, Key, Put, Table};
 
 use crate::dice::Dice;
@@ -84,6 +86,14 @@ pub struct Tally {
     pub stuck: u64,
     /// Dossiers that several restores lost, and that are reported so.
     pub lost: u64,
+    /// Moves completed whose seal a quorum had cosigned before it left.
+    pub witnessed: u64,
+    /// Fences that witnesses opened while a peer had not told what it knows.
+    pub rejoined: u64,
+    /// Dossiers that such a fence left closed, because the log shows a seal that the node forgot.
+    pub closed: u64,
+    /// Dossiers that stayed closed for a seal that is nowhere, until a person opened them again.
+    pub reopened: u64,
     /// Faults.
     pub injected: Injected,
 }
@@ -329,10 +339,7 @@ impl World {
                 Written::All => {
                     // The operator may never be told, but the delivery has ended.
                     self.model.borrow_mut().refused.extend(decided.then.refused);
-                    if let Work::Act(Act::Peer(peer, true)) = work {
-                        let name = self.nodes[peer].name.clone();
-                        self.nodes[at].accepted.insert(name, self.now);
-                    }
+                    self.acted(at, &work);
                     if self.hits(Fault::CrashAfter, self.faults.crash_after) {
                         self.crash(at);
                     } else {
@@ -368,18 +375,19 @@ impl World {
             }
             let mut batch = self.spoiled(batch.clone());
             if self.witnessed {
-                let node = &self.nodes[at];
-                rows::enqueue(
-                    &node.name,
-                    &node.members,
-                    yunling_protocol::day::UnixTime(self.seconds()),
-                    &mut batch,
-                );
+                let (node, now) = (&self.nodes[at], UnixTime(self.seconds()));
+                rows::enqueue(&node.name, &node.members, now, &mut batch);
             }
             match self.nodes[at].disk.commit(batch) {
                 Ok(()) => {
                     self.dirty.insert(at);
+                    let fenced = self.nodes[at].fenced;
                     self.nodes[at].look_at_fence();
+                    let opened = fenced && !self.nodes[at].fenced;
+                    if opened && self.asks_on(at) {
+                        self.tally.rejoined += 1;
+                        self.tally.closed += rejoin::closed(&self.nodes[at]).map_or(0, |c| c.len() as u64);
+                    }
                     if self.mutant == Some(Mutant::FenceOnePeerEarly) {
                         self.open_early(at);
                     }

@@ -21,7 +21,9 @@ fn no_seed_violates_anything() {
     assert_eq!(summary.failed, Vec::new(), "replay: cargo run -p yunling-simulations -- --seed N --trace");
     // A run in which little happens proves little.
     let t = &summary.tally;
-    assert!(t.moves > SEEDS && t.cancelled > SEEDS / 6 && t.deliveries > 2 * SEEDS, "{t:?}");
+    assert!(t.cancelled > SEEDS / 6 && t.deliveries > 2 * SEEDS, "{t:?}");
+    // One seed of three has witnesses, whose quorum each seal waits for: fewer moves fit into its time.
+    assert!(t.moves - t.witnessed > SEEDS * 2 / 3 && t.witnessed > SEEDS / 5 && t.rejoined > 0, "{t:?}");
     assert!(t.redirects > SEEDS / 4 && t.conflicts > SEEDS / 20 && t.crashes > SEEDS, "{t:?}");
     assert!(t.changes > SEEDS / 2 && t.proofs > SEEDS / 4, "{t:?}");
     let missing: Vec<_> = Fault::ALL.into_iter().filter(|f| t.injected.of(*f) == 0).collect();

@@ -105,6 +105,7 @@ impl World {
         if self.office(at).fenced {
             return self.rejoin(at);
         }
+        self.ask_on(at);
         let desk = &self.desks[at];
         let signer = role_key(&desk.name, Role::Log);
         if let Some(batch) = keep::sequence(desk, &desk.name, self.life(at), &signer).unwrap() {
@@ -173,6 +174,16 @@ impl World {
         let mirrors = self.mirrors.borrow();
         let mirrored = from.find_map(|at| mirrors.get(&(at, log.origin.to_string()))).cloned();
         mirrored.map(|all| all[log.have as usize..log.size as usize].to_vec()).unwrap_or_default()
+    }
+
+    /// Behind a fence that its witnesses opened an office asks on.
+    fn ask_on(&self, at: usize) {
+        let desk = &self.desks[at];
+        let Some((asking, _)) = Fence::load_asking(desk).unwrap() else { return };
+        let batch = learn::settle(&self.office(at), desk, &PlainVault, &mut self.fresh(at)).unwrap();
+        let settled = !batch.put.is_empty();
+        let batch = if settled { batch } else { ask_all(&self.office(at), desk, &asking).unwrap() };
+        self.commit(at, batch).unwrap();
     }
 
     /// What a fenced office does again and again.

@@ -62,6 +62,9 @@ fn two_of_three_witnesses_open_the_fence_and_what_was_sealed_stays_closed_until_
     let mut world = five();
     let (gone, stays, proofs) = forgot_a_move_to_baoshan(&mut world, &[BAOSHAN, CHUXIONG]);
     assert!(!fenced(&world, KUNMING), "{:?}", world.standing(KUNMING));
+    // Baoshan and Chuxiong are asked on for what they know, but nobody for a word that opens the fence.
+    let asked = |word: &str| world.waiting().iter().filter(|waits| waits.ends_with(word)).count();
+    assert_eq!((asked(": recovering"), asked(": rejoin")), (2, 0), "{:?}", world.waiting());
     let state = |id, proof| status(&world, KUNMING, id, proof);
     assert_eq!(state(gone, &proofs[0]), Status::Superseded);
     assert_eq!(state(stays, &proofs[1]), Status::Valid);
