@@ -82,10 +82,12 @@ impl World {
         let lengths: Vec<u64> = self.nodes.iter().map(|n| n.record(id).map_or(0, |r| r.length)).collect();
         let known = self.model.borrow().history.get(&id).map_or(0, |h| h.chain.len() as u64);
         let chains = self.living_chains(id);
-        for (at, chain) in chains.iter().enumerate() {
-            // A head that a restored node was told of, or whose rest is destroyed, has no whole chain.
-            let whole = self.nodes[at].record(id).is_none_or(|r| !r.destroyed);
-            if whole && !self.nodes[at].fenced && chain.len() as u64 != lengths[at] {
+        for (node, length) in self.nodes.iter().zip(lengths) {
+            // A head that a restored node was told of, or whose rest is destroyed, has no whole chain. A
+            // closed one counts for nothing, but what is there of it is whole.
+            let whole = node.record(id).is_none_or(|r| !r.destroyed);
+            if whole && !node.fenced && node.chain(id).len() as u64 != length {
+                let at = node.at;
                 return violated(ONE_HISTORY, format!("the chain of {} at {at} has holes", short(&id.0)));
             }
         }
