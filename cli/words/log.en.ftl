@@ -43,6 +43,7 @@ error-audit-unknown-log = The checkpoint is of { $origin }, and no card given ha
 error-evidence-exists = { $path } exists already and is not written over. Choose another name
 error-evidence-unknown = There is no evidence with id { $id }. See yunling evidence list
 error-log-damaged = The log is damaged: { $cause }. Stop the node, check with yunling doctor, restore a backup
+    .bare = The log is damaged. Stop the node, check with yunling doctor, restore a backup
 error-log-io = A file of the log cannot be used: { $cause }. Check space and permissions of the disk
 error-pages-listen = Pages cannot be served at { $value }: { $cause }. Set another port in [pages] of config.toml
 
@@ -73,6 +74,7 @@ error-evidence-not-later = Its later part is not later: { $cause }. Not taken
 error-evidence-other-chain = Its list of ids does not lead to the signed head: { $cause }. Not taken
 error-evidence-reason = A reason is needed, of at most { $max } bytes
 error-evidence-none = No evidence stands against { $node }
+    .bare = This evidence is not held here
 error-audit-damaged = The stored state of the audit is damaged. Begin the audit again
 error-audit-other-origin = The checkpoint is of another log. Begin the audit again
 error-audit-passed = The replay has passed the size of this checkpoint. Begin the audit again

@@ -43,6 +43,7 @@ error-audit-unknown-log = 检查点属于 { $origin }，所给的名片中没有
 error-evidence-exists = { $path } 已存在，不覆盖已有文件。请另取文件名
 error-evidence-unknown = 没有编号为 { $id } 的证据。请用 yunling evidence list 查看
 error-log-damaged = 日志损坏：{ $cause }。请停止节点，用 yunling doctor 检查，从备份恢复
+    .bare = 日志损坏。请停止节点，用 yunling doctor 检查，从备份恢复
 error-log-io = 日志文件不可用：{ $cause }。请检查磁盘空间与权限
 error-pages-listen = 网页地址 { $value } 无法监听：{ $cause }。请在 config.toml 的 [pages] 中改用另一端口
 
@@ -73,6 +74,7 @@ error-evidence-not-later = 证据中的后一部分并不晚于前一部分：{ 
 error-evidence-other-chain = 证据中的编号列表与签名的链头不符：{ $cause }。不予采用，请核对来源
 error-evidence-reason = 请写明原因，最多 { $max } 字节
 error-evidence-none = 没有针对 { $node } 的证据，不需要解除
+    .bare = 本节点没有这份证据，不需要处理
 error-audit-damaged = 审计的中间状态损坏。请从头重新审计
 error-audit-other-origin = 检查点属于另一本日志。请从头重新审计
 error-audit-passed = 该检查点比已重放的部分更早。请从头重新审计
