@@ -268,7 +268,8 @@ pub fn standing(
         let nodes = quorum.witnesses().iter().map(|witness| witness.node.clone());
         let (heard, waits): (Vec<NodeName>, _) = nodes.partition(|node| vouched.contains_key(node));
         let of = quorum.witnesses().len();
-        Rule { of, need: of + 1 - quorum.threshold().min(of), heard, waits }
+        let early = usize::from(mutants::is(Mutant::RejoinOneWitnessEarly));
+        Rule { of, need: of + 1 - quorum.threshold().min(of) - early, heard, waits }
     };
     let rules = quorums.iter().map(rule).collect();
     let mut logs: BTreeMap<u64, Newest> = BTreeMap::new();
