@@ -445,8 +445,10 @@ pub(super) fn clear(
     fence: &Fence,
     batch: &mut Batch,
 ) -> Result<(), DecideError> {
-    for witness in waited_for(office, read, fence)? {
-        batch.put.push(Put::Delete(question_key(&witness)));
+    // Also the questions to those that have answered: one decided on before the answer may be written after it.
+    let rules = standing(office, read, fence)?.map(|standing| standing.rules).unwrap_or_default();
+    for witness in rules.iter().flat_map(|rule| rule.waits.iter().chain(&rule.heard)) {
+        batch.put.push(Put::Delete(question_key(witness)));
     }
     scan_all::<DecideError>(read, Table::Meta, b"vouch/", |key, _| {
         batch.put.push(Put::Delete(Key::new(Table::Meta, key)));
