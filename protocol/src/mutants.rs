@@ -13,6 +13,8 @@ pub enum Mutant {
     SealNotBoundToHead,
     /// A seal counts when only its epoch is right, whoever signed it for whomever.
     SealByEpochAlone,
+    /// The fence opens while one witness too few has answered.
+    RejoinOneWitnessEarly,
     /// What the witnesses gave back is not searched for seals.
     ForgottenSealsOpen,
     /// A release leaves before the witnesses have cosigned its seal.

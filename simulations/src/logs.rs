@@ -19,10 +19,9 @@ use yunling_protocol::recovery::fence::Fence;
 use yunling_protocol::recovery::rejoin::{self, Newest, Standing};
 use yunling_protocol::roster::{Chain, LogPolicy, Roster, RosterNode, SignedRoster, Steward};
 use yunling_protocol::statement::{Body, Statement};
-use yunling_protocol::store::{Batch, Read as _, SCAN_ITEMS_MAX, Table, scan_all};
+use yunling_protocol::store::{Read as _, SCAN_ITEMS_MAX, Table, scan_all};
 
 use crate::invariants::{SEAL_SHOWN, Violation, violated};
-use crate::mutants::Mutant;
 use crate::node::{BEGIN, Cast, NODES_MAX, Node, signer};
 use crate::work::{Decided, Packet, Reply, Then, Work, short};
 use crate::world::World;
@@ -222,22 +221,6 @@ impl World {
         }
     }
 
-    /// The defect: one witness fewer is enough.
-    pub(crate) fn rejoin_early(&mut self, at: usize) {
-        let node = &self.nodes[at];
-        let office = node.office(self.seconds(), &self.policies);
-        let Some(standing) = standing(node, &office) else { return };
-        let almost = |rule: &rejoin::Rule| rule.heard.len() + 1 >= rule.need;
-        if standing.rules.iter().all(almost) && standing.lacks().next().is_none() {
-            let mut batch = Batch::new();
-            let key = yunling_protocol::recovery::fence::fence_key();
-            batch.put.push(yunling_protocol::store::Put::Delete(key));
-            let written = node.disk.commit(batch);
-            debug_assert!(written.is_ok(), "nobody else writes");
-            self.nodes[at].look_at_fence();
-        }
-    }
-
     /// A release leaves only with the proof that the quorum has cosigned its seal.
     pub(crate) fn check_release(&mut self, packet: &Packet) {
         let Ok(message) = Message::parse_own(&packet.bytes) else { return };
@@ -302,10 +285,5 @@ impl World {
         let waits = node.scan(Table::Outbox, &[], None, SCAN_ITEMS_MAX).is_ok_and(|rows| !rows.is_empty());
         let closed = rejoin::closed(node).unwrap_or_default();
         closed.into_iter().filter(|_| !waits).map(|(id, _)| id).collect()
-    }
-
-    /// Whether this run has the defect.
-    pub(crate) fn rejoins_early(&self) -> bool {
-        self.mutant == Some(Mutant::RejoinOneWitnessEarly)
     }
 }

@@ -87,6 +87,7 @@ impl Mutant {
             Self::ForgottenDedup => Some(hooks::Mutant::ForgottenDedup),
             Self::SealNotBoundToHead => Some(hooks::Mutant::SealNotBoundToHead),
             Self::SealByEpochAlone => Some(hooks::Mutant::SealByEpochAlone),
+            Self::RejoinOneWitnessEarly => Some(hooks::Mutant::RejoinOneWitnessEarly),
             Self::ForgottenSealsOpen => Some(hooks::Mutant::ForgottenSealsOpen),
             Self::ReleaseUnwitnessed => Some(hooks::Mutant::ReleaseUnwitnessed),
             _ => None,

@@ -391,9 +391,6 @@ impl World {
                     if self.mutant == Some(Mutant::FenceOnePeerEarly) {
                         self.open_early(at);
                     }
-                    if self.rejoins_early() {
-                        self.rejoin_early(at);
-                    }
                 }
                 Err(CommitError::Conflict { .. }) => return Written::Conflict,
                 Err(error) => {

@@ -268,7 +268,8 @@ pub fn standing(
         let nodes = quorum.witnesses().iter().map(|witness| witness.node.clone());
         let (heard, waits): (Vec<NodeName>, _) = nodes.partition(|node| vouched.contains_key(node));
         let of = quorum.witnesses().len();
-        Rule { of, need: of + 1 - quorum.threshold().min(of), heard, waits }
+        let early = usize::from(mutants::is(Mutant::RejoinOneWitnessEarly));
+        Rule { of, need: of + 1 - quorum.threshold().min(of) - early, heard, waits }
     };
     let rules = quorums.iter().map(rule).collect();
     let mut logs: BTreeMap<u64, Newest> = BTreeMap::new();
@@ -444,8 +445,10 @@ pub(super) fn clear(
     fence: &Fence,
     batch: &mut Batch,
 ) -> Result<(), DecideError> {
-    for witness in waited_for(office, read, fence)? {
-        batch.put.push(Put::Delete(question_key(&witness)));
+    // Also the questions to those that have answered: one decided on before the answer may be written after it.
+    let rules = standing(office, read, fence)?.map(|standing| standing.rules).unwrap_or_default();
+    for witness in rules.iter().flat_map(|rule| rule.waits.iter().chain(&rule.heard)) {
+        batch.put.push(Put::Delete(question_key(witness)));
     }
     scan_all::<DecideError>(read, Table::Meta, b"vouch/", |key, _| {
         batch.put.push(Put::Delete(Key::new(Table::Meta, key)));
