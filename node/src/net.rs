@@ -235,8 +235,8 @@ impl Net {
     }
 
     /// Announces `notice` (at most [`limits::NOTICE_BYTES_MAX`] bytes) to peers that are connected,
-    /// and through them to others. Nothing tells whether it arrived.
-    pub async fn announce(&self, notice: Vec<u8>) -> Result<(), NetError> {
+    /// and through them to others; false when nobody connected listens. Nothing tells whether it arrived.
+    pub async fn announce(&self, notice: Vec<u8>) -> Result<bool, NetError> {
         self.ask(|done| Command::Announce { notice, done }).await
     }
 

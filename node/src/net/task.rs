@@ -73,7 +73,7 @@ pub(super) enum Command {
     Close(ConnectionId),
     Announce {
         notice: Vec<u8>,
-        done: Outcome<()>,
+        done: Outcome<bool>,
     },
     Shutdown(oneshot::Sender<()>),
 }
@@ -305,7 +305,7 @@ impl Task {
         }
     }
 
-    fn announce(&mut self, notice: Vec<u8>) -> Result<(), NetError> {
+    fn announce(&mut self, notice: Vec<u8>) -> Result<bool, NetError> {
         if notice.len() > NOTICE_BYTES_MAX {
             return Err(NetError::TooLarge { what: "notice", size: notice.len(), cap: NOTICE_BYTES_MAX });
         }
@@ -313,10 +313,11 @@ impl Task {
         match gossip.publish(notice_topic(), notice) {
             Ok(_) => {
                 self.shared.count(Counter::NoticesSent);
-                Ok(())
+                Ok(true)
             }
-            // Nobody listens, or everybody heard it: pulling heals the first, and the second is no harm.
-            Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => Ok(()),
+            // Everybody heard it.
+            Err(PublishError::Duplicate) => Ok(true),
+            Err(PublishError::NoPeersSubscribedToTopic) => Ok(false),
             Err(error) => Err(NetError::Announce { detail: error.to_string() }),
         }
     }

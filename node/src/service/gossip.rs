@@ -224,9 +224,10 @@ impl Node {
         let Ok(Ok(notices)) = tokio::task::spawn_blocking(move || node.notices_due()).await else { return };
         let Some(net) = self.net() else { return };
         for notice in notices {
-            if let Err(error) = net.announce(notice).await {
-                // Nobody is connected yet: told with the next look.
-                tracing::debug!(code = error.code(), "not announced");
+            let told = net.announce(notice).await;
+            if !matches!(told, Ok(true)) {
+                // Nobody listens yet: told with the next look.
+                tracing::debug!(code = told.err().map(|error| error.code()), "not announced");
                 let mut gossip = self.gossip.lock().unwrap_or_else(PoisonError::into_inner);
                 gossip.announced = None;
                 gossip.evidence_told = None;
