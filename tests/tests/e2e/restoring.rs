@@ -93,15 +93,12 @@ fn a_node_from_a_backup_three_moves_old_rejoins_with_the_sums_of_its_peers() {
     // Whatever Dali holds of Kunming stands in the log of one of its lives: what was brought back, in the new one.
     let audited = until("the log has taken all", || {
         let (exit, audited) = dali.json(&["audit", "kunming"]);
-        (exit == 0).then_some(audited)
+        // What was brought back a moment ago is logged within a second.
+        let all = audited["unplaced"].as_array().is_some_and(Vec::is_empty);
+        (exit == 0 && all).then_some(audited)
     });
     assert_eq!((&audited["origin"], &audited["missing"]), (&"kunming/2".into(), &serde_json::json!([])));
     let lives = |key: &str| audited[key].as_array().map_or(0, Vec::len);
-    let shown = dali.dossier(&id);
-    let statements = shown["statements"].as_array().cloned().unwrap_or_default();
-    let unplaced = audited["unplaced"].as_array().cloned().unwrap_or_default();
-    let which: Vec<_> = statements.iter().filter(|one| unplaced.contains(&one["id"])).collect();
-    assert_eq!(unplaced.len(), 0, "{which:?} {audited}");
     assert!(lives("earlier") + lives("unread") >= 1, "{audited}");
 }
 
