@@ -112,6 +112,9 @@ impl World {
             return;
         }
         self.nodes[at].rounds.after = self.now + ROUND_MS;
+        // Also what a crash left between the proof and its release.
+        let ready = keep::ready(&self.nodes[at]).unwrap_or_default();
+        self.proven(at, &ready);
         let node = &self.nodes[at];
         let generation = node.life.generation;
         let Ok(Some(head)) = keep::head(node, generation) else { return };

@@ -8,10 +8,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use yunling_protocol::custody::Input;
-use yunling_protocol::id::TransferId;
 use yunling_protocol::key::Role;
 use yunling_protocol::ledger::set;
 use yunling_protocol::log::evidence::Evidence;
+use yunling_protocol::log::keep;
 use yunling_protocol::log::note::{Note, NoteKey, NoteSignature};
 use yunling_protocol::log::policy::Quorum;
 use yunling_protocol::log::rows::{self, HeadRow, Place};
@@ -21,7 +21,7 @@ use yunling_protocol::log::witness::{self, AddCheckpoint, Alarm, Answer as Judge
 use yunling_protocol::log::{Checkpoint, Entry, Origin};
 use yunling_protocol::message::{Answer, Frame};
 use yunling_protocol::name::NodeName;
-use yunling_protocol::store::{Batch, Put, Read as _, Table, scan_all};
+use yunling_protocol::store::{Batch, Read as _, Table};
 
 use super::log::Inclusion;
 use super::{Node, Refusal, peers};
@@ -174,7 +174,7 @@ impl Node {
         if newest.as_ref().is_some_and(|(cosigned, _)| *cosigned >= size) {
             return Ok(None);
         }
-        let moves = !self.unreleased()?.is_empty();
+        let moves = !keep::wanted(self)?.is_empty();
         let pause = if moves { MOVE_PAUSE } else { ROUND_PAUSE };
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         if rounds.began.is_some_and(|began| began.elapsed() < pause) {
@@ -284,24 +284,15 @@ impl Node {
         Ok(Some((checkpoint.size, note)))
     }
 
-    /// Seals whose release waits for the witnesses, with their transfers.
-    fn unreleased(&self) -> Result<Vec<([u8; 32], TransferId)>, Refusal> {
-        let damaged = || Refusal::new("log-damaged").with("cause", "a seal that waits");
-        let mut waiting = Vec::new();
-        scan_all::<Refusal>(self, Table::Log, rows::WANTED_PREFIX, |key, value| {
-            let seal = key.get(1..).and_then(|id| <[u8; 32]>::try_from(id).ok());
-            let transfer = <[u8; 16]>::try_from(value).ok().map(TransferId);
-            waiting.push(seal.zip(transfer).ok_or_else(damaged)?);
-            Ok(())
-        })?;
-        Ok(waiting)
-    }
-
     /// Puts the proofs of seals that lie under a cosigned checkpoint beside them, and sends their releases. One
     /// that lies in the log of a life that is over, unseen by its witnesses, is logged again: they cosign no
     /// older life.
     fn release_witnessed(&self) -> Result<(), Refusal> {
-        for (seal, transfer) in self.unreleased()? {
+        for (seal, _) in keep::wanted(self)? {
+            let key = rows::inclusion_key(&seal);
+            if self.get(key.table, &key.key)?.is_some() {
+                continue;
+            }
             let Some(place) = Place::of(self, &seal)? else { continue };
             let mut batch = Batch::default();
             let Some(note) = self.cosigned_over(place.generation, place.index)? else {
@@ -317,9 +308,13 @@ impl Node {
             let Inclusion { index, path, note } = inclusion;
             let proof = TlogProof { extra: None, index, path, checkpoint: note };
             set(&mut batch, rows::inclusion_key(&seal), proof.render().into_bytes());
-            batch.put.push(Put::Delete(rows::wanted_key(&seal)));
             self.commit(batch)?;
-            self.advance_transfer(transfer, &Input::Request { hold: false })?;
+        }
+        for transfer in keep::ready(self)? {
+            // One that cannot go on must not keep the others back.
+            if let Err(refusal) = self.advance_transfer(transfer, &Input::Request { hold: false }) {
+                tracing::warn!(%transfer, code = refusal.code, "a witnessed seal was not released");
+            }
         }
         Ok(())
     }

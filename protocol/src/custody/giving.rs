@@ -357,7 +357,11 @@ fn release(
         // Fail closed (DESIGN §6): until the quorum has cosigned a checkpoint with the seal the release
         // waits, and is asked for again when it has.
         _ => match inclusion(books, transfer)? {
-            Some(proof) => Some(proof),
+            Some(proof) => {
+                // Ends here and not with the proof: between the two lies a crash that would lose the release.
+                batch.put.extend(transfer.seal.map(|id| crate::store::Put::Delete(rows::wanted_key(&id.0))));
+                Some(proof)
+            }
             None => {
                 let id = transfer.seal.ok_or(DecideError::Rule("seal-missing"))?;
                 ledger::set(batch, rows::wanted_key(&id.0), transfer.id.as_bytes().to_vec());

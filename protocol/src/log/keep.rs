@@ -15,7 +15,7 @@ use crate::ledger::set;
 use crate::message::Life;
 use crate::name::NodeName;
 use crate::office::DecideError;
-use crate::store::{Batch, Expect, Key, Put, Read, Table, scan_all};
+use crate::store::{Batch, Expect, Key, Put, Read, StoreError, Table, scan_all};
 
 /// What the store holds does not come to what was signed.
 const DAMAGED: DecideError = DecideError::Rule("log-damaged");
@@ -158,6 +158,34 @@ pub fn consistency(
     consistency_proof(&tree(read, generation, new)?, old, new).map_err(|_| DAMAGED)
 }
 
+/// Seals whose release waits, with their transfers; what posts a release takes its seal off.
+pub fn wanted(read: &(impl Read + ?Sized)) -> Result<Vec<([u8; 32], TransferId)>, DecideError> {
+    let mut wanted = Vec::new();
+    scan_all::<DecideError>(read, Table::Log, rows::WANTED_PREFIX, |key, transfer| {
+        let seal = key.get(1..).and_then(|id| <[u8; 32]>::try_from(id).ok());
+        let transfer = <[u8; 16]>::try_from(transfer).ok().map(TransferId);
+        wanted.push(seal.zip(transfer).ok_or(DAMAGED)?);
+        Ok(())
+    })?;
+    Ok(wanted)
+}
+
+fn is_proven(read: &(impl Read + ?Sized), seal: &[u8; 32]) -> Result<bool, StoreError> {
+    let key = rows::inclusion_key(seal);
+    Ok(read.get(key.table, &key.key)?.is_some())
+}
+
+/// Transfers whose seal is proven and whose release is not posted: a crash came between the two, or comes now.
+pub fn ready(read: &(impl Read + ?Sized)) -> Result<Vec<TransferId>, DecideError> {
+    let mut ready = Vec::new();
+    for (seal, transfer) in wanted(read)? {
+        if is_proven(read, &seal)? {
+            ready.push(transfer);
+        }
+    }
+    Ok(ready)
+}
+
 /// Stores a checkpoint that has the cosignatures of its quorum, and puts the proofs of the seals under it that
 /// a release waits for beside them; gives the transfers that may go on. A seal that lies in the log of a life
 /// that is over, unseen by its witnesses, is logged again.
@@ -169,15 +197,11 @@ pub fn prove(
     let (_, checkpoint) = Checkpoint::parse(cosigned.as_bytes()).map_err(|_| DAMAGED)?;
     let mut batch = Batch::default();
     set(&mut batch, rows::cosigned_key(generation, checkpoint.size), cosigned.as_bytes().to_vec());
-    let mut wanted = Vec::new();
-    scan_all::<DecideError>(read, Table::Log, rows::WANTED_PREFIX, |key, transfer| {
-        let seal = key.get(1..).and_then(|id| <[u8; 32]>::try_from(id).ok());
-        let transfer = <[u8; 16]>::try_from(transfer).ok().map(TransferId);
-        wanted.push(seal.zip(transfer).ok_or(DAMAGED)?);
-        Ok(())
-    })?;
     let mut proven = Vec::new();
-    for (seal, transfer) in wanted {
+    for (seal, transfer) in wanted(read)? {
+        if is_proven(read, &seal)? {
+            continue;
+        }
         let Some(place) = Place::of(read, &seal)? else { continue };
         if place.generation < generation {
             let entry = entries(read, place.generation, place.index, place.index + 1)?;
@@ -190,7 +214,6 @@ pub fn prove(
             let path = path.map_err(|_| DAMAGED)?;
             let proof = TlogProof { extra: None, index: place.index, path, checkpoint: cosigned.to_owned() };
             set(&mut batch, rows::inclusion_key(&seal), proof.render().into_bytes());
-            batch.put.push(Put::Delete(rows::wanted_key(&seal)));
             proven.push(transfer);
         }
     }

@@ -241,7 +241,7 @@ fn two_of_three_witnesses_open_the_fence_while_the_peer_that_has_the_record_is_d
     // Baoshan is found after all, and with it the seal.
     baoshan.start();
     until("the seal is found", || (recovery(&kunming).1["closed_dossiers"] == 0).then_some(()));
-    kunming.refused(&record_on(&gone, "2025-07-03", "30"), "dossier-moved");
+    kunming.refused(&["transfer", "authorize", &gone, "--to", "dali", "--checked"], "dossier-moved");
     assert!(baoshan.is_custodian(&gone));
     kunming.refused(&reopen, "dossier-not-closed");
 }
