@@ -22,6 +22,8 @@ use program::{command, command_in, output};
 
 /// Longest wait for anything: two busy cores need seconds, a fault never ends.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for witnesses: they are asked once a minute when no move waits; twice that and some.
+pub const ROUNDS_MAX: Duration = Duration::from_secs(180);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 /// Ports from here on are below those that systems give to outgoing connections (32768 on Linux).
 const PORT_FIRST: u32 = 20_000;
@@ -31,13 +33,25 @@ const PORT_COUNT: u32 = 12_000;
 ///
 /// # Panics
 /// When it does not within [`WAIT_MAX`].
-pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    until_within(WAIT_MAX, what, done)
+}
+
+/// As [`until`], of what a round of witnesses brings.
+///
+/// # Panics
+/// When it does not within [`ROUNDS_MAX`].
+pub fn until_witnessed<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    until_within(ROUNDS_MAX, what, done)
+}
+
+fn until_within<T>(limit: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(value) = done() {
             return value;
         }
-        assert!(began.elapsed() < WAIT_MAX, "{what}: not within {} s", WAIT_MAX.as_secs());
+        assert!(began.elapsed() < limit, "{what}: not within {} s", limit.as_secs());
         std::thread::sleep(POLL_EVERY);
     }
 }

@@ -3,27 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
-use yunling_tests::office::{Office, Sheet, id_number, record_on, text, until};
+use yunling_tests::office::{Office, Sheet, id_number, record_on, text, until, until_witnessed};
 
 use super::log::{card, checkpoint, rewritten};
 use super::roster::{Stewards, first_with, shown, wait_met};
-
-/// Witnesses are asked once a minute when no move waits; twice that and some.
-const ROUNDS: Duration = Duration::from_secs(150);
-
-fn until_round<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = done() {
-            return value;
-        }
-        assert!(began.elapsed() < ROUNDS, "{what}: not within {ROUNDS:?}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
-}
 
 fn counter(office: &Office, name: &str) -> u64 {
     office.ok(&["status"])["counters"][name].as_u64().unwrap_or_default()
@@ -80,7 +66,7 @@ fn hours_away_get_their_place_in_the_issuers_log_and_checkpoints_reach_other_wit
     };
     // Delivery waited for nobody.
     assert!(["awaited", "witnessed"].map(Value::from).contains(&place()), "{}", place());
-    until_round("dali's witnesses cosign and kunming is shown the place", || {
+    until_witnessed("dali's witnesses cosign and kunming is shown the place", || {
         (place() == "witnessed").then_some(())
     });
     assert_eq!(kunming.ok(&["status"])["places"]["awaited"], 0);
@@ -89,7 +75,7 @@ fn hours_away_get_their_place_in_the_issuers_log_and_checkpoints_reach_other_wit
 
     // What kunming now relies on reaches the witness that has not seen it.
     lijiang.start();
-    until_round("the checkpoint is passed to the third witness", || {
+    until_witnessed("the checkpoint is passed to the third witness", || {
         (counter(&kunming, "checkpoints_passed") > 0).then_some(())
     });
     assert!(counter(&lijiang, "checkpoints_heard") > 0);

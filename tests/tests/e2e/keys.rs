@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use yunling_tests::office::{Office, Plan, Sheet, id_number, text, until};
+use yunling_tests::office::{Office, Plan, Sheet, id_number, text, until, until_witnessed};
 
 use super::roster::{Stewards, first_with, record_on, shown, version, wait_met};
 
@@ -144,7 +144,7 @@ fn the_recovery_key_ends_a_stolen_one_and_what_was_witnessed_before_stays_valid(
     dali.wait_minutes(&dossier, 180);
     kunming.import(&Sheet::default().person(2, &[600]).write(folder.path(), "two.csv"));
     let proof = text(&kunming.ok(&["proof", "issue", &id_number(2), "--at-least", "10"]), "proof");
-    let witnessed = until("two witnesses have seen the proof", || {
+    let witnessed = until_witnessed("two witnesses have seen the proof", || {
         let (exit, receipt) = kunming.json(&["proof", "receipt", &proof]);
         (exit == 0).then(|| text(&receipt, "proof"))
     });

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use yunling_tests::office::{Office, Sheet, id_number, record_on, sums, text, until};
+use yunling_tests::office::{Office, Sheet, id_number, record_on, sums, text, until, until_witnessed};
 
 use super::roster::{Stewards, first_with, shown, wait_met};
 
@@ -229,7 +229,7 @@ fn two_of_three_witnesses_open_the_fence_while_the_peer_that_has_the_record_is_d
     let newest = std::fs::read(kunming.home.join("log/1/checkpoint")).expect("the old log is here");
     let newest = yunling_protocol::log::Checkpoint::parse(&newest).expect("a checkpoint").1;
     assert_eq!(closed.map(|(_, size, root)| (size, root)), Some((newest.size, newest.root)));
-    let audited = until("the first checkpoint of the new life has its witnesses", || {
+    let audited = until_witnessed("the first checkpoint of the new life has its witnesses", || {
         let (_, audited) = dali.json(&["audit", "kunming"]);
         (audited["witnessed"] == true).then_some(audited)
     });
