@@ -162,7 +162,12 @@ impl World {
         let keys = office.members.log_keys(&origin);
         let (decided, batch) = witness::judge(node, &witness, &request, Some(&keys))?;
         if matches!(decided.answer, Answer::Cosigned(_)) {
-            self.mirrors.borrow_mut().insert((node.at, origin.to_string()), entries);
+            let mut mirrors = self.mirrors.borrow_mut();
+            let mirror = mirrors.entry((node.at, origin.to_string())).or_default();
+            // A restored witness may meet an older checkpoint again; the files it has stay.
+            if entries.len() > mirror.len() {
+                *mirror = entries;
+            }
         }
         let reply = Some(Reply::Judged(decided.answer));
         Ok(Decided { batches: vec![batch], then: Then { reply, ..Then::default() } })

@@ -4,7 +4,7 @@
 //! any n − k + 1 of them have met every seal that counts. They name the newest checkpoint they know of each
 //! of its logs, promise to cosign no older life, and hand over the entries up to it; a dossier whose seal
 //! shows there stays closed until that seal is found. [`vouch`] is the witness's side, [`take`],
-//! [`standing`], [`import`] and [`shut`] are the restored node's.
+//! [`standing`], [`import`] and `shut` are the restored node's.
 //!
 //! A repaired node, and one whose backup is older than its witnesses, asks everybody as before: its fence
 //! begins at a time for which no rule is known ([`Members::quorums_since`](crate::member::Members)).
