@@ -8,6 +8,7 @@ use crate::dossier::{Custody, Dossier};
 use crate::fresh::Fresh;
 use crate::id::{DossierId, StatementId, TransferId};
 use crate::ledger::{self, Appender, Books, LedgerError};
+use crate::log::rows;
 use crate::message::{Answer, Content, FUTURE_SECONDS_MAX, Message};
 use crate::minutes::Minutes;
 use crate::mutants::{self, Mutant};
@@ -17,7 +18,7 @@ use crate::policy::{Already, Verdict};
 use crate::proof::live;
 use crate::recovery::{learn, rebuild};
 use crate::register::custodian_key;
-use crate::statement::{Attestation, Body, Correction, Outcome, Receipt, Statement};
+use crate::statement::{Attestation, Body, Correction, Outcome, Receipt, Statement, id_of};
 use crate::store::{Batch, Expect, Put, Read};
 
 /// Deliveries held per dossier; above it they are answered busy, so that a flood fills nothing.
@@ -322,7 +323,18 @@ fn moved(
         Err(LedgerError::Destroyed(_)) => ledger::seals_kept(books, id)?,
         Err(error) => return Err(error.into()),
     };
+    if unwitnessed(books, &seals)? {
+        // Custody has not passed before the quorum has seen the seal, and nobody may rely on it.
+        return Ok(Decision::answer(Answer::Busy));
+    }
     Ok(Decision::answer(Answer::Moved { to: next.clone(), seals }))
+}
+
+/// Whether the newest of these seals waits for its witnesses.
+fn unwitnessed(books: &dyn Books, seals: &[Vec<u8>]) -> Result<bool, DecideError> {
+    let Some(seal) = seals.last() else { return Ok(false) };
+    let key = rows::wanted_key(&id_of(seal).0);
+    Ok(books.get(key.table, &key.key)?.is_some())
 }
 
 /// What a delivery's sender does with the answer.
