@@ -68,6 +68,15 @@ pub(crate) struct Gossip {
     pub(super) audited: BTreeMap<[u8; 32], Instant>,
 }
 
+/// What is to be announced now.
+#[derive(Debug, Default)]
+struct Due {
+    /// Note of the newest checkpoint.
+    checkpoint: Option<String>,
+    /// SHA-256 of evidence files.
+    evidence: Vec<Vec<u8>>,
+}
+
 fn notice(word: &str, value: Value) -> Vec<u8> {
     cbor::encode(&Value::Array(vec![cbor::text(word), value]))
 }
@@ -221,21 +230,36 @@ impl Node {
 
     async fn announce_due(self: &Arc<Self>) {
         let node = self.clone();
-        let Ok(Ok(notices)) = tokio::task::spawn_blocking(move || node.notices_due()).await else { return };
+        let Ok(Ok(due)) = tokio::task::spawn_blocking(move || node.notices_due()).await else { return };
         let Some(net) = self.net() else { return };
-        for notice in notices {
-            let told = net.announce(notice).await;
-            if !matches!(told, Ok(true)) {
-                // Nobody listens yet: told with the next look.
-                tracing::debug!(code = told.err().map(|error| error.code()), "not announced");
-                let mut gossip = self.gossip.lock().unwrap_or_else(PoisonError::into_inner);
-                gossip.announced = None;
-                gossip.evidence_told = None;
+        if let Some(note) = due.checkpoint {
+            let told = net.announce(notice(CHECKPOINT_WORD, cbor::bytes(note.as_bytes()))).await;
+            if !matches!(told, Ok(true)) && !self.tell_each(&note).await {
+                // Nobody is connected yet: told with the next look.
+                self.gossip.lock().unwrap_or_else(PoisonError::into_inner).announced = None;
+            }
+        }
+        for hash in due.evidence {
+            if !matches!(net.announce(notice(EVIDENCE_WORD, cbor::bytes(hash))).await, Ok(true)) {
+                self.gossip.lock().unwrap_or_else(PoisonError::into_inner).evidence_told = None;
             }
         }
     }
 
-    fn notices_due(&self) -> Result<Vec<Vec<u8>>, Refusal> {
+    /// Tells the peers that are connected one by one: those that still hold a connection of this node from
+    /// before its crash do not say anew that they listen to announcements. Whether anybody answered.
+    async fn tell_each(&self, note: &str) -> bool {
+        let Some(net) = self.net() else { return false };
+        let connected: BTreeSet<PeerId> =
+            net.connected().iter().filter(|c| c.accepted).map(|c| c.peer).collect();
+        let names: BTreeSet<NodeName> =
+            connected.into_iter().filter_map(|peer| self.member_of(peer)).collect();
+        let frame = Frame::Checkpoint(note.as_bytes().to_vec());
+        let asked = names.iter().map(|name| self.ask(name, &frame));
+        futures::future::join_all(asked).await.iter().any(Result::is_ok)
+    }
+
+    fn notices_due(&self) -> Result<Due, Refusal> {
         let generation = self.life().generation;
         // The cosigned one says more; a log without witnesses has only its own.
         let newest = match self.cosigned(generation)? {
@@ -244,19 +268,19 @@ impl Node {
         };
         let evidence = self.scan(Table::Log, rows::EVIDENCE_PREFIX, None, EVIDENCE_ROUND)?;
         let mut gossip = self.gossip.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut notices = Vec::new();
+        let mut notices = Due::default();
         if let Some(note) = newest {
             let told = gossip.announced.as_ref();
             if told.is_none_or(|(at, told)| at.elapsed() >= ANNOUNCE_PAUSE && *told != note) {
-                notices.push(notice(CHECKPOINT_WORD, cbor::bytes(note.as_bytes())));
+                notices.checkpoint = Some(note.clone());
                 gossip.announced = Some((Instant::now(), note));
             }
         }
         let due = gossip.evidence_told.is_none_or(|at| at.elapsed() >= EVIDENCE_PAUSE);
         if due || std::mem::take(&mut gossip.fresh_evidence) {
             gossip.evidence_told = Some(Instant::now());
-            let hashes = evidence.iter().filter_map(|(key, _)| key.get(1..));
-            notices.extend(hashes.map(|hash| notice(EVIDENCE_WORD, cbor::bytes(hash))));
+            notices.evidence =
+                evidence.iter().filter_map(|(key, _)| key.get(1..)).map(<[u8]>::to_vec).collect();
         }
         Ok(notices)
     }
