@@ -351,7 +351,10 @@ impl Node {
             }
             let (held, new) = (&record.card.card, &shown.card);
             let other = new.addresses != held.addresses || new.keys != held.keys;
-            let newer = follows && new.made_at > held.made_at && other;
+            // Keys that continue those held are newer also when both cards are of one second: the older card
+            // does not continue the newer one.
+            let later = new.made_at > held.made_at;
+            let newer = follows && other && (later || (new.made_at == held.made_at && new.keys != held.keys));
             let changed = !record.mutual || newer;
             record.mutual = true;
             if newer {
