@@ -66,7 +66,14 @@ impl Service for Exchange {
 
     fn notice(&self, from: PeerId, notice: Vec<u8>) -> BoxFuture<'static, ()> {
         let node = self.0.clone();
-        async move { node.hear_notice(from, &notice) }.boxed()
+        async move {
+            // It checks a signature and may sync to the disk. A panic is the network's to tell.
+            let heard = tokio::task::spawn_blocking(move || node.hear_notice(from, &notice)).await;
+            if let Err(stopped) = heard {
+                tracing::error!(cause = %stopped, "an announcement was not judged");
+            }
+        }
+        .boxed()
     }
 
     fn cut_off(&self, from: PeerId, over_rate: u64, bad: u64, length: Duration) {

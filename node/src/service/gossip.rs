@@ -62,6 +62,8 @@ pub(crate) struct Gossip {
     /// Witnesses that have seen a checkpoint that is to be passed on, by its key.
     passed: BTreeMap<Vec<u8>, BTreeSet<NodeName>>,
     away: BTreeMap<NodeName, Instant>,
+    /// Last key looked at of what is to be passed on: one whose witness is away must not hold up those behind.
+    pass_after: Option<Vec<u8>>,
     /// Logs, by the SHA-256 of their origin, that were heard of since they were last compared.
     pub(super) unchecked: BTreeSet<[u8; 32]>,
     /// Logs that contradicted themselves, and when they were audited for it.
@@ -360,7 +362,11 @@ impl Node {
         let members = self.members();
         let now = self.home.clock.now();
         let mut due = Vec::new();
-        for (pass, since) in self.scan(Table::Log, rows::PASS_PREFIX, None, PASS_ROUND)? {
+        let after = self.gossip.lock().unwrap_or_else(PoisonError::into_inner).pass_after.take();
+        let page = self.scan(Table::Log, rows::PASS_PREFIX, after.as_deref(), PASS_ROUND)?;
+        self.gossip.lock().unwrap_or_else(PoisonError::into_inner).pass_after =
+            page.last().filter(|_| page.len() == PASS_ROUND).map(|(key, _)| key.clone());
+        for (pass, since) in page {
             let since = <[u8; 8]>::try_from(since).map_or(UnixTime(0), |b| UnixTime(i64::from_be_bytes(b)));
             let key = rows::foreign_of_pass(&pass);
             let pass = Key::new(Table::Log, pass);

@@ -17,7 +17,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::office::{Vault as _, secrets_key};
 use yunling_protocol::roster::SignedTime;
 use yunling_protocol::statement::{Body, Statement};
-use yunling_protocol::store::{Batch, Key, Put, Read as _, Table, scan_all};
+use yunling_protocol::store::{Batch, Key, Put, Read as _, Table};
 
 use super::log::Inclusion;
 use super::{Node, Refusal};
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const PAUSE_FIRST: Duration = Duration::from_secs(30);
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 /// Statements counted for the figures; beyond it the exact number tells nobody more.
-const FIGURES_MAX: usize = 10_000;
+const FIGURES_MAX: usize = 4_000;
 
 /// When each issuer is asked again, and from which key on; in memory.
 #[derive(Debug, Default)]
@@ -91,7 +91,10 @@ impl Node {
         let mut left = self.clone().ask_for(issuer, issuer, awaited).await?;
         let mut givers: BTreeMap<NodeName, Vec<(StatementId, Awaited)>> = BTreeMap::new();
         for one in std::mem::take(&mut left) {
-            match self.giver(one.1.dossier).filter(|giver| giver != issuer) {
+            let (node, dossier) = (self.clone(), one.1.dossier);
+            // A fold may be read from the disk.
+            let giver = tokio::task::spawn_blocking(move || node.giver(dossier)).await.ok().flatten();
+            match giver.filter(|giver| giver != issuer) {
                 Some(giver) => givers.entry(giver).or_default().push(one),
                 None => left.push(one),
             }
@@ -293,14 +296,9 @@ impl Node {
     /// How many statements of others wait for their place to be shown, and how many have for 30 days.
     pub fn proven_figures(&self) -> Result<Value, Refusal> {
         let now = self.home.clock.now();
-        let (mut awaited, mut unwitnessed) = (0, 0);
-        scan_all::<Refusal>(self, Table::Log, rows::ALL_AWAITED_PREFIX, |_, row| {
-            if awaited < FIGURES_MAX {
-                awaited += 1;
-                unwitnessed += usize::from(Awaited::decode(&row).is_some_and(|row| row.unwitnessed(now)));
-            }
-            Ok(())
-        })?;
-        Ok(json!({ "awaited": awaited, "unwitnessed": unwitnessed }))
+        let awaited = self.scan(Table::Log, rows::ALL_AWAITED_PREFIX, None, FIGURES_MAX)?;
+        let late = |row: &Vec<u8>| Awaited::decode(row).is_some_and(|row| row.unwitnessed(now));
+        let unwitnessed = awaited.iter().filter(|(_, row)| late(row)).count();
+        Ok(json!({ "awaited": awaited.len(), "unwitnessed": unwitnessed }))
     }
 }

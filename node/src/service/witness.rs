@@ -24,7 +24,7 @@ use yunling_protocol::name::NodeName;
 use yunling_protocol::store::{Batch, Read as _, Table};
 
 use super::log::Inclusion;
-use super::{Node, Refusal, peers};
+use super::{Node, Refusal};
 use crate::log::LogError;
 
 /// Pause between rounds to the witnesses when no move waits (DESIGN §7: each minute).
@@ -33,8 +33,6 @@ const ROUND_PAUSE: Duration = Duration::from_secs(60);
 const MOVE_PAUSE: Duration = Duration::from_secs(2);
 /// How often the task looks whether a round is due.
 const LOOK: Duration = Duration::from_millis(500);
-/// Longest a witness may take: it checks one signature and writes one row.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Most tries at one witness in a round: the second one knows the size from the first one's answer.
 const TRIES: usize = 2;
 
@@ -196,22 +194,16 @@ impl Node {
         head: &HeadRow,
         generation: u64,
     ) -> Result<NoteSignature, String> {
-        let net = self.net().ok_or("net-stopped")?;
-        let members = self.members();
-        let peer = members.get(name).filter(|m| m.removed_at.is_none()).ok_or("peer-unknown")?;
-        let peer = peers::peer_id(&peer.card).ok_or("peer-unknown")?;
         let size = head.frontier.size();
         let known = self.rounds.lock().unwrap_or_else(PoisonError::into_inner).sizes.get(name).copied();
         let mut old = known.unwrap_or(size).min(size);
         for _ in 0..TRIES {
             let proof = self.consistency(generation, old, size).map_err(|refusal| refusal.code)?;
             let frame = Frame::AddCheckpoint(AddCheckpoint::body(old, &proof, &head.note).into_bytes());
-            let bytes = net.request(peer, frame.encode(), ANSWER_TIMEOUT).await;
-            let bytes = bytes.map_err(|e| e.code().to_owned())?;
-            let (status, body) = match Answer::decode(&bytes) {
-                Ok(Answer::Witnessed { status, body }) => (status, body),
-                Ok(Answer::Refused(code)) => return Err(code),
-                Ok(Answer::Busy) => return Err("busy".into()),
+            let (status, body) = match self.ask(name, &frame).await? {
+                Answer::Witnessed { status, body } => (status, body),
+                Answer::Refused(code) => return Err(code),
+                Answer::Busy => return Err("busy".into()),
                 _ => return Err("answer-unexpected".into()),
             };
             let text = String::from_utf8(body).unwrap_or_default();
